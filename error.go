@@ -1,0 +1,72 @@
+package cairn
+
+import "errors"
+
+// A Code names a kind of failure for programs. Codes are part of the API: one
+// table in package api gives each its HTTP status, for server and client alike.
+type Code string
+
+// The codes. Where the wire contract names one, it is that name.
+const (
+	CodeInvalid      Code = "invalid"                // the request or a value in it is malformed
+	CodeNotFound     Code = "not_found"              // there is no such route
+	CodeNotAllowed   Code = "method_not_allowed"     // the route is there, for other methods
+	CodeForbidden    Code = "forbidden"              // the guard of the local port refused it
+	CodeGone         Code = "gone"                   // no such document, now or ever
+	CodeTooLarge     Code = "too_large"              // a body or a document over its bound
+	CodeMediaType    Code = "unsupported_media_type" // a body that is not JSON
+	CodeTimeout      Code = "timeout"                // the client stopped sending
+	CodeDiskFull     Code = "disk_full"              // the data folder's disk has no room
+	CodeReadOnly     Code = "read_only"              // the data folder cannot be written
+	CodeNoPermission Code = "no_permission"          // the data folder cannot be read
+	CodeDamaged      Code = "damaged"                // stored bytes are not what was written
+	CodeSchemaTooNew Code = "schema_too_new"         // the data folder was written by a newer cairn
+	CodeInUse        Code = "in_use"                 // another daemon has the data folder, or the port
+	CodeUnreachable  Code = "daemon_unreachable"     // no daemon answers (client only)
+	CodeShuttingDown Code = "shutting_down"          // the daemon is stopping
+	CodeInternal     Code = "internal"               // anything else; its text stays in the process
+)
+
+// An Error is a failure as a person and a program see it. Anything that is not
+// an *Error counts as [CodeInternal].
+type Error struct {
+	// Code is for programs.
+	Code Code
+	// Message is a sentence for a person: it names the cause.
+	Message string
+	// Hint says what to do next; empty where there is nothing to do.
+	Hint string
+	// Err is for the log and for errors.Is; it never leaves the process.
+	Err error
+}
+
+// Error returns the message, followed by the wrapped error's text.
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return e.Message
+	}
+	return e.Message + " (" + e.Err.Error() + ")"
+}
+
+// Unwrap returns the wrapped error.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Is reports whether target is an *Error of the same code that says nothing
+// more, so that errors.Is(err, &cairn.Error{Code: cairn.CodeGone}) is the same
+// question on both sides of the wire.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error)
+	return ok && t.Code == e.Code && t.Message == "" && t.Hint == "" && t.Err == nil
+}
+
+// CodeOf returns the code of err: that of the first *Error in its tree, else
+// [CodeInternal]. It returns "" for nil.
+func CodeOf(err error) Code {
+	if err == nil {
+		return ""
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return CodeInternal
+}
