@@ -18,3 +18,17 @@ package cairn
 // accept 12.0.0 <= v < 13.0.0 without a build suffix, so this is not cairn's
 // own version. Source: the wire contract, "Around it".
 const APILevel = "12.5.0"
+
+// Platform returns the PlatformEnum of an operating system as package runtime
+// names it.
+func Platform(goos string) string {
+	switch goos {
+	case "linux":
+		return "LINUX"
+	case "darwin":
+		return "MACOS"
+	case "windows":
+		return "WINDOWS"
+	}
+	return "UNKNOWN"
+}

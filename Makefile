@@ -1,0 +1,61 @@
+# make prints what there is to make.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+BIN     := bin/cairn
+SYSTEMS := $(foreach os,linux darwin windows,$(os)/amd64 $(os)/arm64)
+
+# The end-to-end tests run the binary, which the test cache does not see.
+E2E = CAIRN_BIN='$(CURDIR)/$(BIN)' go test -count=1 ./test/...
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test test-long unit e2e lint cross deps bench fmt clean
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/cairn
+	CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/cairn
+
+run: build ## build, then run the daemon
+	exec ./$(BIN) serve
+
+test: ## everything that must pass: deps, lint, cross, unit, e2e
+	@MAKE='$(MAKE)' scripts/steps.sh deps lint cross unit e2e
+
+test-long: deps build ## the end-to-end tests at full size
+	CAIRN_LONG=1 $(E2E) -timeout 3h
+
+unit: ## the tests of the packages, with the race detector
+	CGO_ENABLED=1 go test -race -timeout 20m $$(go list ./... | grep -vE '^cairn/test(/|$$)')
+
+e2e: build ## the end-to-end tests, on the binary
+	$(E2E) -timeout 20m
+
+lint: ## gofmt, vet, staticcheck, govulncheck
+	@files=$$(find . -name node_modules -prune -o -name '*.go' -exec gofmt -l {} +); \
+	if [ -n "$$files" ]; then echo "not formatted (make fmt):"; echo "$$files"; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+	scripts/vulncheck.sh
+
+cross: ## build for every system, vet the files of the others
+	@for system in $(SYSTEMS); do \
+		echo "build $$system"; \
+		CGO_ENABLED=0 GOOS=$${system%/*} GOARCH=$${system#*/} go build ./... || exit 1; \
+	done
+	@for os in darwin windows; do echo "vet $$os"; CGO_ENABLED=0 GOOS=$$os go vet ./... || exit 1; done
+
+deps: ## check for what the tests need, install what may be
+	@scripts/deps.sh
+
+bench: ## run the benchmarks
+	go run ./test/bench
+
+fmt: ## format the Go files
+	find . -name node_modules -prune -o -name '*.go' -exec gofmt -w {} +
+
+clean: ## remove what was built
+	rm -rf bin
