@@ -1,0 +1,119 @@
+package device
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"cairn/internal/durable"
+)
+
+// applicationID marks the file as a device.db of cairn, in the header of the
+// SQLite file: "crnd".
+const applicationID = 0x63726e64
+
+// schemaVersion is what this code reads and writes.
+const schemaVersion = 1
+
+// The file holds one row:
+//
+//	one           always 1
+//	installation  UUID, drawn anew when the folder was copied
+//	user          UUID
+//	machine       hex SHA-256 of "cairn machine\0" and the machine id, or ""
+//	name          the machine's name when installation was drawn
+//	signed_in     0 or 1
+//	created       RFC 3339, UTC
+const schema = `
+CREATE TABLE device (
+	one          INTEGER PRIMARY KEY CHECK (one = 1),
+	installation TEXT    NOT NULL,
+	user         TEXT    NOT NULL,
+	machine      TEXT    NOT NULL,
+	name         TEXT    NOT NULL,
+	signed_in    INTEGER NOT NULL CHECK (signed_in IN (0, 1)),
+	created      TEXT    NOT NULL
+) STRICT`
+
+// openFile opens the database at the absolute path, making an empty one where
+// there is none. A file that is not ours is left as it was.
+func openFile(ctx context.Context, path string) (_ *sql.DB, err error) {
+	// SQLite would make the file with the umask's mode. Its -wal and -shm
+	// files take over the mode of this one.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
+		return nil, err
+	}
+	if err := durable.SyncDir(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", dataSource(path))
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			db.Close()
+		}
+	}()
+	db.SetMaxOpenConns(1)
+	// Looked at before anything is written, since WAL mode is set in the file.
+	if _, err := readHeader(ctx, db); err != nil {
+		return nil, err
+	}
+	var mode string
+	if err := db.QueryRowContext(ctx, `PRAGMA journal_mode = WAL`).Scan(&mode); err != nil {
+		return nil, err
+	}
+	if mode != "wal" {
+		return nil, errors.New("the file system does not support SQLite's WAL mode")
+	}
+	return db, nil
+}
+
+// dataSource names the file at the absolute path to the driver, with what
+// holds for every connection. It never makes the file.
+func dataSource(path string) string {
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // a drive letter
+	}
+	query := "mode=rw&_busy_timeout=5000&_synchronous=FULL&_txlock=immediate"
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: query}).String()
+}
+
+// querier is a database or a transaction of it.
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// readHeader reads the header of a database, and reports whether the file is
+// empty: new, or cut off before its first commit. It returns errForeign or
+// errNewer for a file that is not for this code.
+func readHeader(ctx context.Context, q querier) (empty bool, err error) {
+	var application, version, tables int64
+	err = q.QueryRowContext(ctx, `
+		SELECT (SELECT application_id FROM pragma_application_id),
+		       (SELECT user_version FROM pragma_user_version),
+		       (SELECT count(*) FROM sqlite_schema)`).Scan(&application, &version, &tables)
+	switch {
+	case err != nil:
+		return false, err
+	case application == 0 && version == 0 && tables == 0:
+		return true, nil
+	case application != applicationID || version < schemaVersion:
+		return false, errForeign
+	case version > schemaVersion:
+		return false, errNewer
+	}
+	return false, nil
+}
