@@ -1,0 +1,118 @@
+package database
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"sync"
+
+	"cairn"
+)
+
+// List yields the documents of a collection, each exactly once that is there
+// from the beginning to the end, in the state it has when its turn comes. It
+// reads pages by revision, each in a short transaction, so however slow its
+// consumer is, it holds nothing. Its memory grows with the documents that are
+// changed while it is on its way, by their ids.
+func (d *DB) List(ctx context.Context, collection string) iter.Seq2[cairn.Document, error] {
+	return func(yield func(cairn.Document, error) bool) {
+		l := &listing{collection: collection, moved: map[string]struct{}{}}
+		d.commit.Lock()
+		d.lists[l] = struct{}{}
+		end := d.Stats().Revision
+		d.commit.Unlock()
+		defer func() {
+			d.commit.Lock()
+			delete(d.lists, l)
+			d.commit.Unlock()
+		}()
+		for {
+			page, more, err := d.listPage(ctx, l, end)
+			if err != nil {
+				yield(cairn.Document{}, d.wrap(err))
+				return
+			}
+			for _, doc := range page {
+				if !yield(doc, nil) {
+					return
+				}
+			}
+			if !more {
+				break
+			}
+		}
+		for _, id := range l.rest() {
+			doc, err := d.Get(ctx, collection, id)
+			if cairn.CodeOf(err) == cairn.CodeGone {
+				continue
+			}
+			if !yield(doc, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// A listing is a List on its way. A document that is changed before its page
+// was read has left its revision for one behind the end, so the writer notes
+// it here, before it commits.
+type listing struct {
+	collection string
+
+	mu       sync.Mutex
+	position int64               // all pages up to this revision were read
+	moved    map[string]struct{} // ids to be read at the end
+}
+
+// warn tells the lists on their way which documents are about to move. The
+// caller holds d.commit.
+func (d *DB) warn(all []moved) {
+	for l := range d.lists {
+		l.mu.Lock()
+		for _, m := range all {
+			if m.collection == l.collection && m.from > l.position {
+				l.moved[m.id] = struct{}{}
+			}
+		}
+		l.mu.Unlock()
+	}
+}
+
+// listPage reads the next page up to the revision end. The plus sign keeps
+// SQLite from the index by collection, after which it would have to sort all
+// documents for each page.
+func (d *DB) listPage(ctx context.Context, l *listing, end int64) (page []cairn.Document, more bool, err error) {
+	rows, err := d.reader.QueryContext(ctx,
+		"SELECT revision, collection, id, json FROM documents WHERE revision > ? AND revision <= ? AND +collection = ? ORDER BY revision",
+		l.position, end, l.collection)
+	if err != nil {
+		return nil, false, err
+	}
+	page, more, err = readPage(rows)
+	if err != nil {
+		return nil, false, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, doc := range page {
+		// Noted while the page was read, which still saw it in its place.
+		delete(l.moved, doc.ID)
+	}
+	l.position = end
+	if more {
+		l.position = page[len(page)-1].Revision
+	}
+	return page, more, nil
+}
+
+// rest returns the ids of the documents that no page had, in order.
+func (l *listing) rest() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ids := make([]string, 0, len(l.moved))
+	for id := range l.moved {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}

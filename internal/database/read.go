@@ -1,0 +1,227 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"iter"
+	"unsafe"
+
+	"cairn"
+)
+
+// pageBytes is about how much text one short read transaction takes.
+const pageBytes = 256 << 10
+
+// Get returns the document, or an error of cairn.CodeGone when there is none.
+func (d *DB) Get(ctx context.Context, collection, id string) (cairn.Document, error) {
+	doc := cairn.Document{Collection: collection, ID: id}
+	var text string
+	err := d.reader.QueryRowContext(ctx,
+		"SELECT revision, json FROM documents WHERE collection = ? AND id = ?", collection, id).Scan(&doc.Revision, &text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return doc, gone(collection, id)
+	}
+	doc.JSON = textBytes(text)
+	return doc, d.wrap(err)
+}
+
+// Find returns the document of the collection that has the reference; of
+// several, the one with the lowest id. Without one it is cairn.CodeGone.
+func (d *DB) Find(ctx context.Context, collection, ref string) (cairn.Document, error) {
+	var id string
+	err := d.reader.QueryRowContext(ctx,
+		"SELECT id FROM refs WHERE ref = ? AND collection = ? ORDER BY id LIMIT 1", ref, collection).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return cairn.Document{}, gone(collection, ref)
+	}
+	if err != nil {
+		return cairn.Document{}, d.wrap(err)
+	}
+	return d.Get(ctx, collection, id)
+}
+
+func gone(collection, id string) error {
+	return &cairn.Error{
+		Code:    cairn.CodeGone,
+		Message: fmt.Sprintf("There is no document %s in %s.", cairn.Quote(id), collection),
+		Hint:    "It was deleted, or never existed. cairn assets list shows the snippets that are there.",
+	}
+}
+
+// Changes yields what changed after a revision: each document and each
+// deletion with a greater one, in the order of revisions. An empty collection
+// means all. A document that changes meanwhile comes again with its new
+// revision, so the last of an id counts, and none is missed. It ends when
+// there is nothing newer.
+func (d *DB) Changes(ctx context.Context, collection string, after int64) iter.Seq2[cairn.Document, error] {
+	return func(yield func(cairn.Document, error) bool) {
+		for {
+			page, upTo, err := d.changes(ctx, collection, after)
+			if err != nil {
+				yield(cairn.Document{}, d.wrap(err))
+				return
+			}
+			for _, doc := range page {
+				if !yield(doc, nil) {
+					return
+				}
+			}
+			if upTo == after {
+				return
+			}
+			after = upTo
+		}
+	}
+}
+
+// changes returns one page of changes after a revision, and the revision up to
+// which there are no others: after itself when there is none at all.
+func (d *DB) changes(ctx context.Context, collection string, after int64) (page []cairn.Document, upTo int64, err error) {
+	tx, err := d.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return nil, 0, err
+	}
+	defer tx.Rollback()
+	if err := tx.QueryRowContext(ctx, "SELECT revision FROM state").Scan(&upTo); err != nil {
+		return nil, 0, err
+	}
+	if upTo <= after {
+		return nil, after, nil
+	}
+	rows, err := tx.QueryContext(ctx, `
+		SELECT revision, collection, id, json FROM documents WHERE revision > ?1 AND (?2 = '' OR collection = ?2)
+		UNION ALL
+		SELECT revision, collection, id, NULL FROM deletions WHERE revision > ?1 AND (?2 = '' OR collection = ?2)
+		ORDER BY 1`, after, collection)
+	if err != nil {
+		return nil, 0, err
+	}
+	page, full, err := readPage(rows)
+	if full {
+		upTo = page[len(page)-1].Revision
+	}
+	return page, upTo, err
+}
+
+// readPage takes rows until they hold pageBytes, and closes them; full tells
+// that it left some.
+func readPage(rows *sql.Rows) (page []cairn.Document, full bool, err error) {
+	defer rows.Close()
+	size := 0
+	for size < pageBytes {
+		if !rows.Next() {
+			return page, false, rows.Err()
+		}
+		var doc cairn.Document
+		var text sql.NullString
+		if err := rows.Scan(&doc.Revision, &doc.Collection, &doc.ID, &text); err != nil {
+			return nil, false, err
+		}
+		if text.Valid {
+			doc.JSON = textBytes(text.String)
+		}
+		page = append(page, doc)
+		size += len(doc.JSON) + len(doc.ID) + 64
+	}
+	return page, true, nil
+}
+
+// IDs yields the ids of a collection's documents in their order. A document
+// that is there throughout comes exactly once.
+func (d *DB) IDs(ctx context.Context, collection string) iter.Seq2[string, error] {
+	const pageRows = 1000
+	return func(yield func(string, error) bool) {
+		last := ""
+		for {
+			page, err := d.ids(ctx, collection, last, pageRows)
+			if err != nil {
+				yield("", d.wrap(err))
+				return
+			}
+			for _, id := range page {
+				if !yield(id, nil) {
+					return
+				}
+			}
+			if len(page) < pageRows {
+				return
+			}
+			last = page[len(page)-1]
+		}
+	}
+}
+
+func (d *DB) ids(ctx context.Context, collection, after string, most int) ([]string, error) {
+	rows, err := d.reader.QueryContext(ctx,
+		"SELECT id FROM documents WHERE collection = ? AND id > ? ORDER BY id LIMIT ?", collection, after, most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var page []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		page = append(page, id)
+	}
+	return page, rows.Err()
+}
+
+// Verify reads every document and compares counts, bytes and digest with what
+// the writes kept up to date. A difference is cairn.CodeDamaged.
+func (d *DB) Verify(ctx context.Context) error {
+	tx, err := d.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return d.wrap(err)
+	}
+	defer tx.Rollback()
+	want, err := readStats(ctx, tx)
+	if err != nil {
+		return d.wrap(err)
+	}
+	got := cairn.Stats{Line: want.Line, Revision: want.Revision}
+	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM deletions").Scan(&got.Deletions); err != nil {
+		return d.wrap(err)
+	}
+	rows, err := tx.QueryContext(ctx, "SELECT revision, collection, id, json FROM documents ORDER BY revision")
+	if err != nil {
+		return d.wrap(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var doc cairn.Document
+		var text string
+		if err := rows.Scan(&doc.Revision, &doc.Collection, &doc.ID, &text); err != nil {
+			return d.wrap(err)
+		}
+		doc.JSON = textBytes(text)
+		got.Documents++
+		got.Bytes += int64(len(text))
+		got.Digest = got.Digest.Add(cairn.DigestOf(doc))
+	}
+	if err := rows.Err(); err != nil {
+		return d.wrap(err)
+	}
+	if got != want {
+		return damaged(d.path, fmt.Sprintf("it holds %d documents with digest %s, but counted %d with %s",
+			got.Documents, got.Digest, want.Documents, want.Digest))
+	}
+	return nil
+}
+
+// textBytes returns the bytes of a string that the driver made for us alone,
+// without copying what may be 32 MiB.
+func textBytes(s string) []byte {
+	if s == "" {
+		return []byte{}
+	}
+	return unsafe.Slice(unsafe.StringData(s), len(s))
+}
+
+// bytesText is the way back, for a statement's argument: the driver copies it
+// before the call returns.
+func bytesText(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -1,0 +1,206 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/uuid"
+	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
+
+	"cairn"
+	"cairn/internal/durable"
+)
+
+const (
+	// applicationID marks a SQLite file as one of ours: "carn" in ASCII.
+	applicationID = 0x6361726e
+	// schemaVersion stands in user_version. A file with a newer one is
+	// refused, never migrated in place.
+	schemaVersion = 1
+	// pageSize is that of a generation, in bytes: filling and scanning
+	// documents of some kilobytes is fastest at 16 KiB.
+	pageSize = 16 << 10
+	// maxReaders bounds the read connections, and by that their caches.
+	maxReaders = 8
+)
+
+// schema is the layout of a generation. The row id is the revision, so what
+// changed since a revision is the tail of a table. state has one row. formats
+// is derived: it leads from the ids that Config.References gives to documents.
+const schema = `
+CREATE TABLE documents(
+	revision INTEGER PRIMARY KEY,
+	collection TEXT NOT NULL,
+	id TEXT NOT NULL,
+	json TEXT NOT NULL,
+	UNIQUE(collection, id)
+);
+CREATE TABLE deletions(
+	revision INTEGER PRIMARY KEY,
+	collection TEXT NOT NULL,
+	id TEXT NOT NULL,
+	UNIQUE(collection, id)
+);
+CREATE TABLE refs(
+	ref TEXT NOT NULL,
+	collection TEXT NOT NULL,
+	id TEXT NOT NULL,
+	PRIMARY KEY(ref, collection, id)
+) WITHOUT ROWID;
+CREATE TABLE state(
+	one INTEGER PRIMARY KEY CHECK(one = 1),
+	line TEXT NOT NULL,
+	installation TEXT NOT NULL,
+	revision INTEGER NOT NULL,
+	documents INTEGER NOT NULL,
+	deletions INTEGER NOT NULL,
+	bytes INTEGER NOT NULL,
+	digest BLOB NOT NULL
+);`
+
+// connect opens a pool of at most conns connections to a generation.
+func connect(path string, conns int, pragmas ...string) (*sql.DB, error) {
+	q := url.Values{"_txlock": {"immediate"}}
+	for _, p := range append([]string{
+		"busy_timeout(10000)",
+		"journal_size_limit(67108864)",
+		"synchronous(FULL)",
+		"fullfsync(1)",
+	}, pragmas...) {
+		q.Add("_pragma", p)
+	}
+	slash := filepath.ToSlash(path)
+	if !strings.HasPrefix(slash, "/") {
+		slash = "/" + slash // C:/folder/file.db
+	}
+	db, err := sql.Open("sqlite", "file://"+(&url.URL{Path: slash}).EscapedPath()+"?"+q.Encode())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return db, nil
+}
+
+// create makes a new generation in the folder and returns its file name. The
+// file appears under that name when it is whole and on the disk.
+func create(ctx context.Context, folder string) (string, error) {
+	name := uuid.NewString() + ".db"
+	temp := filepath.Join(folder, name+durable.TempSuffix)
+	if err := touch(temp); err != nil {
+		return "", cairn.FileError("creating", temp, err)
+	}
+	if err := fill(ctx, temp); err != nil {
+		return "", storageError(temp, err)
+	}
+	if err := durable.SyncFile(temp); err != nil {
+		return "", cairn.FileError("writing", temp, err)
+	}
+	if err := durable.Rename(temp, filepath.Join(folder, name)); err != nil {
+		return "", cairn.FileError("renaming", temp, err)
+	}
+	return name, nil
+}
+
+// touch creates an empty file with mode 0600 whatever the umask. SQLite gives
+// the files that it makes beside it the same mode.
+func touch(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := f.Chmod(0o600); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// fill lays out an empty file. The page size counts only before the first
+// write, which switching to WAL is; so it is no pragma of the connection, where
+// the driver would sort it behind.
+func fill(ctx context.Context, path string) error {
+	db, err := connect(path, 1)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	for _, statement := range []string{
+		fmt.Sprintf("PRAGMA page_size=%d", pageSize),
+		"PRAGMA journal_mode=WAL",
+		"BEGIN IMMEDIATE",
+		schema,
+		fmt.Sprintf("PRAGMA application_id=%d", applicationID),
+		fmt.Sprintf("PRAGMA user_version=%d", schemaVersion),
+	} {
+		if _, err := db.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	if _, err := db.ExecContext(ctx,
+		"INSERT INTO state(one, line, installation, revision, documents, deletions, bytes, digest) VALUES(1, ?, '', 0, 0, 0, 0, ?)",
+		uuid.NewString(), cairn.Digest{}.Bytes()); err != nil {
+		return err
+	}
+	if _, err := db.ExecContext(ctx, "COMMIT"); err != nil {
+		return err
+	}
+	return db.Close() // checkpoints, and removes the WAL
+}
+
+// checkSchema refuses a file that is not a generation this build can use.
+func checkSchema(ctx context.Context, db *sql.DB, path string) error {
+	var id, version, size int64
+	for pragma, dst := range map[string]*int64{"application_id": &id, "user_version": &version, "page_size": &size} {
+		if err := db.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(dst); err != nil {
+			return err
+		}
+	}
+	switch {
+	case id != applicationID:
+		return damaged(path, "it is not a database of cairn")
+	case version > schemaVersion:
+		return &cairn.Error{
+			Code:    cairn.CodeSchemaTooNew,
+			Message: fmt.Sprintf("%s was written by a newer cairn (schema %d; this build reads up to %d).", path, version, schemaVersion),
+			Hint:    "Update cairn, then start it again. Nothing was changed.",
+		}
+	case version < 1 || size != pageSize:
+		return damaged(path, fmt.Sprintf("it has schema %d and pages of %d bytes", version, size))
+	}
+	return nil
+}
+
+// claim notes in the generation which installation it belongs to. One that
+// belonged to another gets a new line id, in the same step, so that a crash
+// cannot separate the two.
+func (d *DB) claim(ctx context.Context) error {
+	if d.cfg.Installation == "" {
+		return nil
+	}
+	_, err := d.writer.ExecContext(ctx,
+		"UPDATE state SET line = iif(installation = '', line, ?1), installation = ?2 WHERE installation <> ?2",
+		uuid.NewString(), d.cfg.Installation)
+	return err
+}
+
+// querier is a pool or a transaction.
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func readStats(ctx context.Context, q querier) (cairn.Stats, error) {
+	var s cairn.Stats
+	var digest []byte
+	err := q.QueryRowContext(ctx, "SELECT line, revision, documents, deletions, bytes, digest FROM state").
+		Scan(&s.Line, &s.Revision, &s.Documents, &s.Deletions, &s.Bytes, &digest)
+	if err != nil {
+		return s, err
+	}
+	s.Digest, err = cairn.ParseDigest(digest)
+	return s, err
+}

@@ -1,0 +1,301 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"cairn"
+)
+
+// statements are prepared once on the writer's only connection.
+type statements struct {
+	find, insert, remove, buried, bury, unbury, addRef, dropRef, save *sql.Stmt
+}
+
+func prepare(ctx context.Context, db *sql.DB) (statements, error) {
+	var s statements
+	for _, p := range []struct {
+		dst   **sql.Stmt
+		query string
+	}{
+		{&s.find, "SELECT revision, json FROM documents WHERE collection = ? AND id = ?"},
+		{&s.insert, "INSERT INTO documents(revision, collection, id, json) VALUES(?, ?, ?, ?)"},
+		{&s.remove, "DELETE FROM documents WHERE revision = ?"},
+		{&s.buried, "SELECT revision FROM deletions WHERE collection = ? AND id = ?"},
+		{&s.bury, "INSERT INTO deletions(revision, collection, id) VALUES(?, ?, ?)"},
+		{&s.unbury, "DELETE FROM deletions WHERE collection = ? AND id = ?"},
+		{&s.addRef, "INSERT OR IGNORE INTO refs(ref, collection, id) VALUES(?, ?, ?)"},
+		{&s.dropRef, "DELETE FROM refs WHERE ref = ? AND collection = ? AND id = ?"},
+		{&s.save, "UPDATE state SET revision = ?, documents = ?, deletions = ?, bytes = ?, digest = ?"},
+	} {
+		stmt, err := db.PrepareContext(ctx, p.query)
+		if err != nil {
+			return s, err
+		}
+		*p.dst = stmt
+	}
+	return s, nil
+}
+
+// Apply writes documents in one transaction, in order; one without JSON is a
+// deletion. When it returns without an error, all of it is on the disk; with
+// one, nothing of it is. Cancelling ctx ends the wait for other writers, never
+// a write that began.
+//
+// It returns a result for each document. Errors: cairn.CodeInvalid and
+// CodeTooLarge for a document that does not validate; CodeDiskFull,
+// CodeReadOnly, CodeDamaged.
+func (d *DB) Apply(ctx context.Context, docs []cairn.Document) ([]cairn.Result, error) {
+	for _, doc := range docs {
+		if err := doc.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	var results []cairn.Result
+	err := d.write(ctx, func(w *write) error {
+		for _, doc := range docs {
+			r, err := w.apply(doc)
+			if err != nil {
+				return err
+			}
+			results = append(results, r)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// Update reads one document and writes what edit makes of it, with no write in
+// between. An error of edit is returned as it is, and nothing is written. A
+// document that is not there is cairn.CodeGone.
+func (d *DB) Update(ctx context.Context, collection, id string, edit func(json []byte) ([]byte, error)) (cairn.Document, error) {
+	var doc cairn.Document
+	err := d.write(ctx, func(w *write) error {
+		old, err := w.find(collection, id)
+		if err != nil {
+			return err
+		}
+		if old.Deleted() {
+			return gone(collection, id)
+		}
+		text, err := edit(old.JSON)
+		if err != nil {
+			return err
+		}
+		doc = cairn.Document{Collection: collection, ID: id, JSON: text}
+		if err := doc.Validate(); err != nil {
+			return err
+		}
+		r, err := w.apply(doc)
+		doc.Revision = r.Revision
+		return err
+	})
+	return doc, err
+}
+
+// write is one write transaction.
+type write struct {
+	ctx   context.Context
+	d     *DB
+	tx    *sql.Tx
+	stats cairn.Stats
+	moved []moved
+}
+
+// moved tells that a document left the revision it had.
+type moved struct {
+	collection, id string
+	from           int64
+}
+
+// write runs fn in a write transaction.
+func (d *DB) write(ctx context.Context, fn func(*write) error) error {
+	select {
+	case <-d.turn:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { d.turn <- struct{}{} }()
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx) // from here on the outcome is definite
+	tx, err := d.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return d.wrap(err)
+	}
+	w := &write{ctx: ctx, d: d, tx: tx, stats: d.Stats()}
+	before := w.stats
+	defer tx.Rollback() // without effect after Commit
+	if err := fn(w); err != nil {
+		return d.wrap(err)
+	}
+	if w.stats == before {
+		return nil // nothing to write, nothing to wait for
+	}
+	if err := w.save(); err != nil {
+		return d.wrap(err)
+	}
+	d.commit.Lock()
+	defer d.commit.Unlock()
+	d.warn(w.moved)
+	if err := tx.Commit(); err != nil {
+		d.reconcile()
+		return d.wrap(err)
+	}
+	d.committed(w.stats)
+	return nil
+}
+
+// reconcile follows a commit that failed: it ends the transaction, which is
+// over for database/sql but not always for SQLite, and reads the numbers again
+// from the file, which knows what it holds.
+func (d *DB) reconcile() {
+	ctx := context.Background()
+	_, _ = d.writer.ExecContext(ctx, "ROLLBACK") // fails where there is none
+	if stats, err := readStats(ctx, d.writer); err == nil {
+		d.committed(stats)
+	}
+}
+
+// committed publishes the numbers of a commit and wakes who waits for one.
+func (d *DB) committed(stats cairn.Stats) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stats = stats
+	close(d.changed)
+	d.changed = make(chan struct{})
+}
+
+func (w *write) save() error {
+	s := w.stats
+	_, err := w.tx.StmtContext(w.ctx, w.d.stmts.save).
+		ExecContext(w.ctx, s.Revision, s.Documents, s.Deletions, s.Bytes, s.Digest.Bytes())
+	return err
+}
+
+// find returns the document as the transaction sees it; a deleted one when
+// there is none.
+func (w *write) find(collection, id string) (cairn.Document, error) {
+	doc := cairn.Document{Collection: collection, ID: id}
+	var text string
+	err := w.tx.StmtContext(w.ctx, w.d.stmts.find).QueryRowContext(w.ctx, collection, id).Scan(&doc.Revision, &text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return doc, nil
+	}
+	doc.JSON = textBytes(text)
+	return doc, err
+}
+
+// apply writes one document.
+func (w *write) apply(doc cairn.Document) (cairn.Result, error) {
+	old, err := w.find(doc.Collection, doc.ID)
+	if err != nil {
+		return cairn.Result{}, err
+	}
+	switch {
+	case doc.Deleted() && old.Deleted():
+		return w.missing(doc)
+	case !doc.Deleted() && !old.Deleted() && string(old.JSON) == string(doc.JSON):
+		return cairn.Result{Outcome: cairn.Unchanged, Revision: old.Revision}, nil
+	}
+	w.stats.Revision++
+	doc.Revision = w.stats.Revision
+	if !old.Deleted() {
+		if err := w.take(old); err != nil {
+			return cairn.Result{}, err
+		}
+	}
+	if err := w.refs(old, doc); err != nil {
+		return cairn.Result{}, err
+	}
+	if doc.Deleted() {
+		err = w.exec(w.d.stmts.bury, doc.Revision, doc.Collection, doc.ID)
+		w.stats.Deletions++
+		return cairn.Result{Outcome: cairn.Removed, Revision: doc.Revision}, err
+	}
+	return w.put(old, doc)
+}
+
+// missing tells since which revision a document is deleted, if it ever was
+// there.
+func (w *write) missing(doc cairn.Document) (cairn.Result, error) {
+	r := cairn.Result{Outcome: cairn.Missing}
+	err := w.tx.StmtContext(w.ctx, w.d.stmts.buried).QueryRowContext(w.ctx, doc.Collection, doc.ID).Scan(&r.Revision)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return r, err
+}
+
+// take removes the row of a document.
+func (w *write) take(old cairn.Document) error {
+	w.moved = append(w.moved, moved{old.Collection, old.ID, old.Revision})
+	w.stats.Documents--
+	w.stats.Bytes -= int64(len(old.JSON))
+	w.stats.Digest = w.stats.Digest.Sub(cairn.DigestOf(old))
+	return w.exec(w.d.stmts.remove, old.Revision)
+}
+
+// put appends the row of a document in the place of old.
+func (w *write) put(old, doc cairn.Document) (cairn.Result, error) {
+	outcome := cairn.Changed
+	if old.Deleted() {
+		outcome = cairn.Added
+		r, err := w.tx.StmtContext(w.ctx, w.d.stmts.unbury).ExecContext(w.ctx, doc.Collection, doc.ID)
+		if err != nil {
+			return cairn.Result{}, err
+		}
+		n, err := r.RowsAffected()
+		if err != nil {
+			return cairn.Result{}, err
+		}
+		w.stats.Deletions -= n
+	}
+	w.stats.Documents++
+	w.stats.Bytes += int64(len(doc.JSON))
+	w.stats.Digest = w.stats.Digest.Add(cairn.DigestOf(doc))
+	err := w.exec(w.d.stmts.insert, doc.Revision, doc.Collection, doc.ID, bytesText(doc.JSON))
+	return cairn.Result{Outcome: outcome, Revision: doc.Revision}, err
+}
+
+// refs brings the derived table from old to doc, either of which may be
+// deleted.
+func (w *write) refs(old, doc cairn.Document) error {
+	was, is := w.references(old), w.references(doc)
+	for ref := range was {
+		if !is[ref] {
+			if err := w.exec(w.d.stmts.dropRef, ref, doc.Collection, doc.ID); err != nil {
+				return err
+			}
+		}
+	}
+	for ref := range is {
+		if !was[ref] {
+			if err := w.exec(w.d.stmts.addRef, ref, doc.Collection, doc.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (w *write) references(doc cairn.Document) map[string]bool {
+	if doc.Deleted() {
+		return nil
+	}
+	set := map[string]bool{}
+	for _, ref := range w.d.cfg.References(doc.Collection, doc.JSON) {
+		set[ref] = true
+	}
+	return set
+}
+
+func (w *write) exec(stmt *sql.Stmt, args ...any) error {
+	_, err := w.tx.StmtContext(w.ctx, stmt).ExecContext(w.ctx, args...)
+	return err
+}
