@@ -1,0 +1,88 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+
+	"cairn"
+)
+
+// ProblemType is the media type of a [Problem]. Source: RFC 9457.
+const ProblemType = problem
+
+// A Problem is the body of an error answer: problem details of RFC 9457 with
+// the members code and hint besides.
+type Problem struct {
+	Type   string     `json:"type"`   // "about:blank": the status says it all
+	Title  string     `json:"title"`  // of the status
+	Status int        `json:"status"` // as in the status line
+	Detail string     `json:"detail"` // a sentence for the person
+	Code   cairn.Code `json:"code"`   // for programs
+	Hint   string     `json:"hint,omitempty"`
+}
+
+// statuses is the table code <-> HTTP status. Codes that only one side of the
+// wire knows have no row.
+var statuses = map[cairn.Code]int{
+	cairn.CodeInvalid:      http.StatusBadRequest,
+	cairn.CodeForbidden:    http.StatusForbidden,
+	cairn.CodeNotFound:     http.StatusNotFound,
+	cairn.CodeNotAllowed:   http.StatusMethodNotAllowed,
+	cairn.CodeTimeout:      http.StatusRequestTimeout,
+	cairn.CodeGone:         http.StatusGone,
+	cairn.CodeTooLarge:     http.StatusRequestEntityTooLarge,
+	cairn.CodeMediaType:    http.StatusUnsupportedMediaType,
+	cairn.CodeDiskFull:     http.StatusInternalServerError,
+	cairn.CodeReadOnly:     http.StatusInternalServerError,
+	cairn.CodeNoPermission: http.StatusInternalServerError,
+	cairn.CodeDamaged:      http.StatusInternalServerError,
+	cairn.CodeInUse:        http.StatusInternalServerError,
+	cairn.CodeInternal:     http.StatusInternalServerError,
+	cairn.CodeShuttingDown: http.StatusServiceUnavailable,
+}
+
+// StatusOf returns the HTTP status of a code; 500 for one without a row.
+func StatusOf(code cairn.Code) int {
+	if status, ok := statuses[code]; ok {
+		return status
+	}
+	return http.StatusInternalServerError
+}
+
+// ProblemOf returns what the wire may know of err: of an error that is no
+// *cairn.Error, that there was one.
+func ProblemOf(err error) Problem {
+	e, ok := errors.AsType[*cairn.Error](err)
+	if !ok {
+		e = &cairn.Error{
+			Code:    cairn.CodeInternal,
+			Message: "The daemon failed at this request.",
+			Hint:    "Its log says why.",
+		}
+	}
+	status := StatusOf(e.Code)
+	return Problem{
+		Type:   "about:blank",
+		Title:  http.StatusText(status),
+		Status: status,
+		Detail: e.Message,
+		Code:   e.Code,
+		Hint:   e.Hint,
+	}
+}
+
+// ReadProblem returns the error that an answer of at least status 400 tells
+// of, whoever sent it.
+func ReadProblem(status int, contentType string, body []byte) error {
+	var p Problem
+	if strings.HasPrefix(contentType, ProblemType) && json.Unmarshal(body, &p) == nil && p.Code != "" {
+		return &cairn.Error{Code: p.Code, Message: p.Detail, Hint: p.Hint}
+	}
+	return &cairn.Error{
+		Code:    cairn.CodeInternal,
+		Message: "The answer has status " + http.StatusText(status) + " and does not come from cairn.",
+		Hint:    "Check what else listens on this address.",
+	}
+}

@@ -1,0 +1,90 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"net/http"
+	"strconv"
+
+	"cairn/api"
+)
+
+// Assets yields all assets as the API shows them, with or without their raw
+// contents. It ends with an error when the answer does.
+func (c *Client) Assets(ctx context.Context, contents bool) iter.Seq2[json.RawMessage, error] {
+	return items[json.RawMessage](ctx, c, "/assets?transferables="+strconv.FormatBool(contents))
+}
+
+// AssetIDs yields the ids of all assets.
+func (c *Client) AssetIDs(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		type reference struct {
+			ID string `json:"id"`
+		}
+		for r, err := range items[reference](ctx, c, "/assets/identifiers") {
+			if !yield(r.ID, err) {
+				return
+			}
+		}
+	}
+}
+
+// items streams the items of {"iterable":[...]}. An answer that ends before
+// its last bracket is an error: it is not the whole list.
+func items[T any](ctx context.Context, c *Client, path string) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		resp, err := c.send(ctx, http.MethodGet, path, "", nil)
+		if err != nil {
+			yield(none, err)
+			return
+		}
+		defer resp.Body.Close()
+		d := json.NewDecoder(resp.Body)
+		for range 3 { // { "iterable" [
+			if _, err := d.Token(); err != nil {
+				yield(none, c.cutOff(ctx, err))
+				return
+			}
+		}
+		for d.More() {
+			var v T
+			if err := d.Decode(&v); err != nil {
+				yield(none, c.cutOff(ctx, err))
+				return
+			}
+			if !yield(v, nil) {
+				return
+			}
+		}
+		for range 2 { // ] }
+			if _, err := d.Token(); err != nil {
+				yield(none, c.cutOff(ctx, err))
+				return
+			}
+		}
+	}
+}
+
+// Asset returns one asset as the API shows it, or cairn.CodeGone.
+func (c *Client) Asset(ctx context.Context, id string) (json.RawMessage, error) {
+	return c.call(ctx, http.MethodGet, "/asset/"+segment(id), "", nil)
+}
+
+// CreateAsset makes an asset from a Seed and returns it.
+func (c *Client) CreateAsset(ctx context.Context, seed json.RawMessage) (json.RawMessage, error) {
+	return c.call(ctx, http.MethodPost, "/assets/create", api.JSON, jsonBody(seed))
+}
+
+// DeleteAsset deletes an asset. One that never existed is cairn.CodeGone.
+func (c *Client) DeleteAsset(ctx context.Context, id string) error {
+	_, err := c.call(ctx, http.MethodPost, "/assets/"+segment(id)+"/delete", "", nil)
+	return err
+}
+
+// UpdateAsset merges the given fields, an Asset with at least its id, into the
+// asset and returns it whole.
+func (c *Client) UpdateAsset(ctx context.Context, patch json.RawMessage) (json.RawMessage, error) {
+	return c.call(ctx, http.MethodPost, "/asset/update", api.JSON, jsonBody(patch))
+}

@@ -1,0 +1,138 @@
+// Package client speaks to a running cairn daemon.
+//
+//	c := client.New("http://127.0.0.1:39300")
+//	st, err := c.Status(ctx)
+//	for asset, err := range c.Assets(ctx, true) { ... }
+//
+// Errors are *cairn.Error values with the codes that the daemon sent;
+// cairn.CodeUnreachable means that none answered.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"cairn"
+	"cairn/api"
+)
+
+// A Client calls one daemon. It may be used by several goroutines.
+type Client struct {
+	base string
+	http *http.Client
+}
+
+// New returns a client of the daemon at base, a URL without a path. It
+// connects when it is first used.
+func New(base string) *Client {
+	return &Client{base: strings.TrimRight(base, "/"), http: &http.Client{
+		// The daemon is on this machine: no proxy stands in between.
+		Transport: &http.Transport{Proxy: nil, MaxIdleConnsPerHost: 16},
+	}}
+}
+
+// Status returns what the daemon says of itself and its database.
+func (c *Client) Status(ctx context.Context) (api.Status, error) {
+	var st api.Status
+	return st, c.getJSON(ctx, "/v1/status", &st)
+}
+
+func (c *Client) getJSON(ctx context.Context, path string, v any) error {
+	body, err := c.call(ctx, http.MethodGet, path, "", nil)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return notOurs(err)
+	}
+	return nil
+}
+
+// call sends a request and returns the whole answer.
+func (c *Client) call(ctx context.Context, method, path, mediaType string, body io.Reader) ([]byte, error) {
+	resp, err := c.send(ctx, method, path, mediaType, body)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, c.cutOff(ctx, err)
+	}
+	return text, nil
+}
+
+// send sends a request; an answer of status 400 or more is an error.
+func (c *Client) send(ctx context.Context, method, path, mediaType string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return nil, &cairn.Error{
+			Code:    cairn.CodeInvalid,
+			Message: "The daemon's address " + cairn.Quote(c.base) + " is not a URL.",
+			Hint:    "It looks like http://127.0.0.1:39300.",
+			Err:     err,
+		}
+	}
+	if mediaType != "" {
+		req.Header.Set("Content-Type", mediaType)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.unreachable(ctx, err)
+	}
+	if resp.StatusCode < 400 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	return nil, api.ReadProblem(resp.StatusCode, resp.Header.Get("Content-Type"), text)
+}
+
+// unreachable says that no answer came.
+func (c *Client) unreachable(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if e, ok := errors.AsType[*cairn.Error](err); ok {
+		return e // of the body that was to be sent
+	}
+	return &cairn.Error{
+		Code:    cairn.CodeUnreachable,
+		Message: "No daemon answers at " + c.base + ".",
+		Hint:    "Start it with cairn serve, or name another address in CAIRN_URL.",
+		Err:     err,
+	}
+}
+
+// cutOff says that an answer ended too early.
+func (c *Client) cutOff(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return &cairn.Error{
+		Code:    cairn.CodeUnreachable,
+		Message: "The answer of the daemon at " + c.base + " was cut off.",
+		Hint:    "Try again; the daemon's log may say why.",
+		Err:     err,
+	}
+}
+
+func notOurs(err error) error {
+	return &cairn.Error{
+		Code:    cairn.CodeInternal,
+		Message: "The answer is not what a cairn daemon sends.",
+		Hint:    "Check what else listens on this address.",
+		Err:     err,
+	}
+}
+
+// segment makes one segment of a path of an id.
+func segment(id string) string { return url.PathEscape(id) }
+
+func jsonBody(v []byte) io.Reader { return bytes.NewReader(v) }

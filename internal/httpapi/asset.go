@@ -1,0 +1,224 @@
+package httpapi
+
+import (
+	"bufio"
+	"net/http"
+
+	"cairn"
+	"cairn/api"
+	"cairn/internal/asset"
+	"cairn/internal/rawjson"
+)
+
+// createAsset is POST /assets/create: Seed -> Asset.
+func (s *Server) createAsset(w http.ResponseWriter, r *http.Request) error {
+	contents, err := flag(r, "transferables", true)
+	if err != nil {
+		return err
+	}
+	seed, err := readObject(r)
+	if err != nil {
+		return err
+	}
+	id := s.cfg.NewID()
+	text, err := asset.FromSeed(seed, asset.Stamp{
+		ID:      id,
+		Format:  s.cfg.NewID(),
+		Creator: s.cfg.Device.User(),
+		Now:     s.cfg.Now(),
+		NewID:   s.cfg.NewID,
+	})
+	if err != nil {
+		return err
+	}
+	doc := cairn.Document{Collection: cairn.CollectionAssets, ID: id, JSON: text}
+	if _, err := s.cfg.Documents.Apply(r.Context(), []cairn.Document{doc}); err != nil {
+		return err
+	}
+	return writeAsset(w, doc, contents)
+}
+
+func writeAsset(w http.ResponseWriter, doc cairn.Document, contents bool) error {
+	return stream(w, api.JSON, func(buf *bufio.Writer) error {
+		asset.Render(buf, doc.JSON, contents)
+		return nil
+	})
+}
+
+// listAssets is GET /assets. The rows are streamed, never gathered.
+func (s *Server) listAssets(w http.ResponseWriter, r *http.Request) error {
+	contents, err := flag(r, "transferables", true)
+	if err != nil {
+		return err
+	}
+	return stream(w, api.JSON, func(buf *bufio.Writer) error {
+		buf.WriteString(`{"iterable":[`)
+		first := true
+		for doc, err := range s.cfg.Documents.List(r.Context(), cairn.CollectionAssets) {
+			if err != nil {
+				return err
+			}
+			if !first {
+				buf.WriteByte(',')
+			}
+			first = false
+			asset.Render(buf, doc.JSON, contents)
+			if _, err := buf.Write(nil); err != nil {
+				return clientGone(err)
+			}
+		}
+		buf.WriteString(`]}`)
+		return nil
+	})
+}
+
+// getAsset is GET /asset/{id} and GET /assets/{id}.
+func (s *Server) getAsset(w http.ResponseWriter, r *http.Request) error {
+	contents, err := flag(r, "transferables", true)
+	if err != nil {
+		return err
+	}
+	doc, err := s.cfg.Documents.Get(r.Context(), cairn.CollectionAssets, r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return writeAsset(w, doc, contents)
+}
+
+// updateAsset is POST /asset/update: the given fields are merged into the
+// asset.
+func (s *Server) updateAsset(w http.ResponseWriter, r *http.Request) error {
+	contents, err := flag(r, "transferables", true)
+	if err != nil {
+		return err
+	}
+	patch, err := readObject(r)
+	if err != nil {
+		return err
+	}
+	id, err := bodyID(patch, "asset")
+	if err != nil {
+		return err
+	}
+	doc, err := s.cfg.Documents.Update(r.Context(), cairn.CollectionAssets, id, func(old []byte) ([]byte, error) {
+		text, _, err := asset.Update(old, patch, s.cfg.Now())
+		return text, err
+	})
+	if err != nil {
+		return err
+	}
+	return writeAsset(w, doc, contents)
+}
+
+// bodyID returns the id in a body that says what to change.
+func bodyID(body []byte, what string) (string, error) {
+	id, ok := rawjson.Text(rawjson.Get(body, "id"))
+	if !ok {
+		return "", &cairn.Error{
+			Code:    cairn.CodeInvalid,
+			Message: "The body names no " + what + ": it has no id.",
+			Hint:    "Send the " + what + " with its id and the fields to change.",
+		}
+	}
+	return id, nil
+}
+
+// deleteAsset is POST /assets/{id}/delete. Deleting what was deleted before
+// succeeds again, so that a client whose answer got lost can repeat it.
+func (s *Server) deleteAsset(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	if cairn.ValidateID(id) != nil {
+		return noAsset(id)
+	}
+	results, err := s.cfg.Documents.Apply(r.Context(), []cairn.Document{{Collection: cairn.CollectionAssets, ID: id}})
+	if err != nil {
+		return err
+	}
+	if results[0].Outcome == cairn.Missing && results[0].Revision == 0 {
+		return noAsset(id)
+	}
+	writeText(w, id)
+	return nil
+}
+
+func noAsset(id string) error {
+	return &cairn.Error{
+		Code:    cairn.CodeGone,
+		Message: "There is no asset " + cairn.Quote(id) + ".",
+		Hint:    "It never existed here. cairn assets list shows those that do.",
+	}
+}
+
+// getFormat is GET /format/{id}.
+func (s *Server) getFormat(w http.ResponseWriter, r *http.Request) error {
+	contents, err := formatContents(r)
+	if err != nil {
+		return err
+	}
+	id := r.PathValue("id")
+	doc, err := s.cfg.Documents.Find(r.Context(), cairn.CollectionAssets, id)
+	if err != nil {
+		return err
+	}
+	return writeFormat(w, doc, id, contents)
+}
+
+// formatContents reads the parameter that the original API calls transferable
+// on formats and transferables elsewhere; both names are taken.
+func formatContents(r *http.Request) (bool, error) {
+	one, err := flag(r, "transferable", true)
+	if err != nil {
+		return false, err
+	}
+	all, err := flag(r, "transferables", true)
+	return one && all, err
+}
+
+func writeFormat(w http.ResponseWriter, doc cairn.Document, id string, contents bool) error {
+	return stream(w, api.JSON, func(buf *bufio.Writer) error {
+		if !asset.RenderFormat(buf, doc.JSON, id, contents) {
+			return noFormat(id)
+		}
+		return nil
+	})
+}
+
+func noFormat(id string) error {
+	return &cairn.Error{
+		Code:    cairn.CodeGone,
+		Message: "There is no format " + cairn.Quote(id) + ".",
+		Hint:    "It was removed from its asset, or never existed.",
+	}
+}
+
+// updateFormatValue is POST /format/update/value: it sets the content of one
+// format.
+func (s *Server) updateFormatValue(w http.ResponseWriter, r *http.Request) error {
+	contents, err := formatContents(r)
+	if err != nil {
+		return err
+	}
+	format, err := readObject(r)
+	if err != nil {
+		return err
+	}
+	id, err := bodyID(format, "format")
+	if err != nil {
+		return err
+	}
+	doc, err := s.cfg.Documents.Find(r.Context(), cairn.CollectionAssets, id)
+	if err != nil {
+		return err
+	}
+	doc, err = s.cfg.Documents.Update(r.Context(), cairn.CollectionAssets, doc.ID, func(old []byte) ([]byte, error) {
+		text, _, ok := asset.UpdateFormat(old, id, format, s.cfg.Now())
+		if !ok {
+			return nil, noFormat(id)
+		}
+		return text, nil
+	})
+	if err != nil {
+		return err
+	}
+	return writeFormat(w, doc, id, contents)
+}

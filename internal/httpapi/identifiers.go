@@ -1,0 +1,164 @@
+package httpapi
+
+import (
+	"bufio"
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/coder/websocket"
+
+	"cairn"
+	"cairn/api"
+	"cairn/internal/rawjson"
+)
+
+// identifiersPerFrame bounds a frame of the identifier stream.
+const identifiersPerFrame = 1000
+
+// assetIdentifiers is GET /assets/identifiers: FlattenedAssets of ids alone.
+func (s *Server) assetIdentifiers(w http.ResponseWriter, r *http.Request) error {
+	return s.writeIdentifiers(w, r, func(id []byte) []byte { return id })
+}
+
+// writeIdentifiers streams {"iterable":[...]} with an item for each asset.
+func (s *Server) writeIdentifiers(w http.ResponseWriter, r *http.Request, item func(reference []byte) []byte) error {
+	return stream(w, api.JSON, func(buf *bufio.Writer) error {
+		buf.WriteString(`{"iterable":[`)
+		first := true
+		for id, err := range s.cfg.Documents.IDs(r.Context(), cairn.CollectionAssets) {
+			if err != nil {
+				return err
+			}
+			if !first {
+				buf.WriteByte(',')
+			}
+			first = false
+			if _, err := buf.Write(item(idObject(id))); err != nil {
+				return clientGone(err)
+			}
+		}
+		buf.WriteString(`]}`)
+		return nil
+	})
+}
+
+func idObject(id string) []byte {
+	var o rawjson.Object
+	return o.SetText("id", id).JSON()
+}
+
+// streamed returns a StreamedIdentifier.
+func streamed(id string, deleted bool) []byte {
+	var o rawjson.Object
+	o.Set("asset", idObject(id))
+	if deleted {
+		o.Set("deleted", []byte("true"))
+	}
+	return o.JSON()
+}
+
+// streamIdentifiers is GET /assets/stream/identifiers: over a websocket, the
+// ids of all assets, then those that change; to a plain GET, as generated
+// clients send it, the ids of all assets.
+func (s *Server) streamIdentifiers(w http.ResponseWriter, r *http.Request) error {
+	if !websocketRequested(r) {
+		return s.writeIdentifiers(w, r, func(id []byte) []byte {
+			var o rawjson.Object
+			return o.Set("asset", id).JSON()
+		})
+	}
+	s.streams.Add(1)
+	defer s.streams.Done()
+	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+		InsecureSkipVerify: true, // the guard has looked at Origin and Host
+	})
+	if err != nil {
+		return nil // Accept has answered
+	}
+	defer conn.CloseNow()
+	ctx, cancel := context.WithCancel(conn.CloseRead(r.Context()))
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
+
+	err = s.sendIdentifiers(ctx, conn)
+	switch {
+	case s.life.Err() != nil:
+		_ = conn.Close(websocket.StatusGoingAway, "the daemon is stopping")
+	case ctx.Err() == nil && err != nil:
+		s.cfg.Log.Error("identifier stream failed", "err", err)
+		_ = conn.Close(websocket.StatusInternalError, string(cairn.CodeOf(err)))
+	}
+	return nil
+}
+
+// websocketRequested tells the two uses of a stream's path apart.
+func websocketRequested(r *http.Request) bool {
+	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+}
+
+// sendIdentifiers sends the state, then changes until ctx ends. It reads what
+// changed from the database when the client is ready for it, so a slow client
+// costs no memory and delays nobody.
+func (s *Server) sendIdentifiers(ctx context.Context, conn *websocket.Conn) error {
+	out := frames{ctx: ctx, conn: conn}
+	docs := s.cfg.Documents
+	changed, seen := docs.Changed(), docs.Stats().Revision
+	for id, err := range docs.IDs(ctx, cairn.CollectionAssets) {
+		if err != nil {
+			return err
+		}
+		if err := out.add(streamed(id, false)); err != nil {
+			return err
+		}
+	}
+	if err := out.flush(true); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		changed = docs.Changed()
+		for doc, err := range docs.Changes(ctx, cairn.CollectionAssets, seen) {
+			if err != nil {
+				return err
+			}
+			seen = doc.Revision
+			if err := out.add(streamed(doc.ID, doc.Deleted())); err != nil {
+				return err
+			}
+		}
+		if err := out.flush(false); err != nil {
+			return err
+		}
+	}
+}
+
+// frames gathers identifiers into text frames of StreamedIdentifiers.
+type frames struct {
+	ctx   context.Context
+	conn  *websocket.Conn
+	items [][]byte
+}
+
+func (f *frames) add(item []byte) error {
+	f.items = append(f.items, item)
+	if len(f.items) < identifiersPerFrame {
+		return nil
+	}
+	return f.flush(false)
+}
+
+// flush sends what was gathered; nothing only when empty says so.
+func (f *frames) flush(empty bool) error {
+	if len(f.items) == 0 && !empty {
+		return nil
+	}
+	var o rawjson.Object
+	o.Set("iterable", rawjson.Array(f.items...))
+	f.items = f.items[:0]
+	return f.conn.Write(f.ctx, websocket.MessageText, o.JSON())
+}

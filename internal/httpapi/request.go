@@ -1,0 +1,130 @@
+package httpapi
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+
+	"cairn"
+	"cairn/internal/rawjson"
+)
+
+// maxBodyBytes bounds the body that carries one document: the document's own
+// bound, and room for the white space and envelope around it.
+const maxBodyBytes = 40 << 20
+
+// readObject returns the body as a compacted JSON object. An empty body, null
+// and {} are alike: an empty object.
+func readObject(r *http.Request) ([]byte, error) {
+	if r.ContentLength > maxBodyBytes {
+		return nil, bodyTooLarge()
+	}
+	var text bytes.Buffer
+	if r.ContentLength > 0 {
+		text.Grow(int(min(r.ContentLength, 1<<20)) + bytes.MinRead)
+	}
+	n, err := text.ReadFrom(io.LimitReader(r.Body, maxBodyBytes+1))
+	switch {
+	case err != nil:
+		return nil, readError(err)
+	case n == 0:
+		return []byte("{}"), nil
+	}
+	if err := wantMedia(r, isJSON, "application/json"); err != nil {
+		return nil, err
+	}
+	if n > maxBodyBytes {
+		return nil, bodyTooLarge()
+	}
+	v, err := rawjson.Compact(nil, text.Bytes())
+	if err != nil {
+		return nil, notJSON("The body", err)
+	}
+	switch {
+	case rawjson.IsNull(v):
+		return []byte("{}"), nil
+	case !rawjson.IsObject(v):
+		return nil, &cairn.Error{Code: cairn.CodeInvalid, Message: "The body is JSON, but not an object.", Hint: "Send {...}."}
+	}
+	return v, nil
+}
+
+// wantMedia returns an error of cairn.CodeMediaType unless the Content-Type
+// passes.
+func wantMedia(r *http.Request, ok func(string) bool, want string) error {
+	given := r.Header.Get("Content-Type")
+	media, _, err := mime.ParseMediaType(given)
+	if err == nil && ok(media) {
+		return nil
+	}
+	return &cairn.Error{
+		Code:    cairn.CodeMediaType,
+		Message: "The body has the Content-Type " + cairn.Quote(given) + ".",
+		Hint:    "Send it with Content-Type: " + want + ".",
+	}
+}
+
+func isJSON(media string) bool {
+	return media == "application/json" || strings.HasSuffix(media, "+json")
+}
+
+func isNDJSON(media string) bool {
+	return media == "application/x-ndjson" || media == "application/ndjson" || media == "application/jsonl" || isJSON(media)
+}
+
+func bodyTooLarge() error {
+	return &cairn.Error{
+		Code:    cairn.CodeTooLarge,
+		Message: fmt.Sprintf("The body is larger than %d MiB. Nothing was changed.", maxBodyBytes>>20),
+		Hint:    "A document can have 32 MiB of compacted JSON; POST /v1/documents takes any number of them, one a line.",
+	}
+}
+
+// notJSON says why what is not JSON.
+func notJSON(what string, err error) error {
+	message := what + " is not JSON: " + err.Error() + "."
+	if e, ok := errors.AsType[*rawjson.SyntaxError](err); ok && e.UTF8 {
+		message = fmt.Sprintf("%s is not UTF-8 text: the fault is at byte %d.", what, e.Offset)
+	}
+	return &cairn.Error{Code: cairn.CodeInvalid, Message: message, Hint: "Send valid JSON in UTF-8. Nothing was changed."}
+}
+
+// readError turns a failure to read a body into one for the client.
+func readError(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &cairn.Error{
+			Code:    cairn.CodeTimeout,
+			Message: fmt.Sprintf("Nothing of the body came for %s. Nothing was changed.", readStall),
+			Hint:    "Send it again.",
+		}
+	}
+	return &cairn.Error{
+		Code:    cairn.CodeInvalid,
+		Message: "The body could not be read to its end. Nothing was changed.",
+		Hint:    "Send it again, with a Content-Length that is true.",
+		Err:     err,
+	}
+}
+
+// flag returns a query parameter that is true or false; absent means fallback.
+func flag(r *http.Request, name string, fallback bool) (bool, error) {
+	text := r.URL.Query().Get(name)
+	if text == "" {
+		return fallback, nil
+	}
+	v, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, &cairn.Error{
+			Code:    cairn.CodeInvalid,
+			Message: fmt.Sprintf("The parameter %s is %s.", name, cairn.Quote(text)),
+			Hint:    "It is true or false.",
+		}
+	}
+	return v, nil
+}

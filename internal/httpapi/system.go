@@ -1,0 +1,126 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"cairn"
+	"cairn/api"
+	"cairn/internal/rawjson"
+)
+
+// health is GET /.well-known/health. It waits for nothing.
+func (s *Server) health(w http.ResponseWriter, _ *http.Request) error {
+	writeText(w, "ok:"+s.cfg.Device.Installation())
+	return nil
+}
+
+// version is GET /.well-known/version: the API level, which clients compare.
+func (s *Server) version(w http.ResponseWriter, _ *http.Request) error {
+	writeText(w, cairn.APILevel)
+	return nil
+}
+
+// openAPI is GET /openapi.yaml.
+func (s *Server) openAPI(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", api.YAML)
+	_, _ = w.Write(api.Spec) // the client is gone
+	return nil
+}
+
+// status is GET /v1/status: what Config.Status says, completed.
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
+	st, stats := s.cfg.Status(), s.cfg.Documents.Stats()
+	st.APILevel = cairn.APILevel
+	st.DeviceName = s.cfg.Device.Name()
+	st.User = s.cfg.Device.User()
+	st.Database = api.DatabaseStatus{
+		Documents: stats.Documents,
+		Deletions: stats.Deletions,
+		Bytes:     stats.Bytes,
+		Revision:  stats.Revision,
+		Line:      stats.Line,
+		Digest:    stats.Digest.String(),
+	}
+	writeJSON(w, api.JSON, http.StatusOK, st)
+	return nil
+}
+
+// connect is POST /connect: a client introduces itself and gets the context
+// it works in.
+func (s *Server) connect(w http.ResponseWriter, r *http.Request) error {
+	body, err := readObject(r)
+	if err != nil {
+		return err
+	}
+	tracked := rawjson.Get(body, "application")
+	for _, field := range []struct{ name, fallback string }{
+		{"name", "UNKNOWN"}, {"version", "0.0.0"}, {"platform", "UNKNOWN"}, {"privacy", "OPEN"},
+	} {
+		if !rawjson.IsString(rawjson.Get(tracked, field.name)) {
+			tracked = rawjson.Replace(tracked, field.name, rawjson.AppendString(nil, field.fallback))
+		}
+	}
+	name, _ := rawjson.Text(rawjson.Get(tracked, "name"))
+	var app, health, os, context rawjson.Object
+	app.SetText("id", applicationID(s.cfg.Device.Installation(), name))
+	application := rawjson.Replace(rawjson.Overlay(app.JSON(), rawjson.Replace(tracked, "id", nil)), "onboarded", []byte("true"))
+
+	os.SetText("id", s.cfg.Device.Installation()).SetText("version", cairn.APILevel)
+	health.Set("os", os.JSON())
+	context.SetText("os", s.cfg.Device.Installation()).Set("application", application).Set("health", health.JSON())
+	if s.cfg.Device.SignedIn() {
+		context.Set("user", s.profile())
+	}
+	return writeRaw(w, context.JSON())
+}
+
+// applicationID returns the id of a client by its name, the same each time it
+// connects to this installation.
+func applicationID(installation, name string) string {
+	space, err := uuid.Parse(installation)
+	if err != nil {
+		space = uuid.NameSpaceOID
+	}
+	return uuid.NewSHA1(space, []byte(name)).String()
+}
+
+// profile is the UserProfile of the one local user.
+func (s *Server) profile() []byte {
+	const email = "local@localhost.localdomain" // clients want one; this one is nobody's
+	var o rawjson.Object
+	return o.SetText("id", s.cfg.Device.User()).SetText("name", "local").SetText("email", email).
+		Set("aesthetics", []byte(`{"theme":{"dark":false},"font":{"size":14}}`)).JSON()
+}
+
+// user is GET /user: {"user"?: UserProfile}.
+func (s *Server) user(w http.ResponseWriter, _ *http.Request) error {
+	var o rawjson.Object
+	if s.cfg.Device.SignedIn() {
+		o.Set("user", s.profile())
+	}
+	return writeRaw(w, o.JSON())
+}
+
+// signIn is POST /os/sign_in: there is one local user, who needs no password
+// on this machine.
+func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
+	if err := s.cfg.Device.SetSignedIn(r.Context(), true); err != nil {
+		return err
+	}
+	return writeRaw(w, s.profile())
+}
+
+// signOut is POST /os/sign_out. It never touches documents.
+func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
+	if err := s.cfg.Device.SetSignedIn(r.Context(), false); err != nil {
+		return err
+	}
+	return writeRaw(w, []byte(`{"iterable":[]}`))
+}
+
+// allocations is GET /allocations: none, since no cloud can be connected yet.
+func (s *Server) allocations(w http.ResponseWriter, _ *http.Request) error {
+	return writeRaw(w, []byte(`{"iterable":[]}`))
+}
