@@ -1,0 +1,145 @@
+// Command cairn keeps a developer's snippets in a local database and serves
+// the Pieces OS API.
+//
+//	cairn serve                 starts the daemon
+//	cairn import files DIR      fills its database
+//	cairn status                says what it holds
+//
+// All other verbs speak to a running daemon through package client. This
+// package is the only place where the parts are wired together.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"cairn"
+)
+
+// version is cairn's own, set by the build.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// Exit codes, as README documents them.
+const (
+	exitOK          = 0
+	exitFailed      = 1 // anything without a code of its own
+	exitUsage       = 2 // the command line is wrong
+	exitUnreachable = 3 // no daemon answers
+	exitGone        = 4 // what was named is not there
+	exitData        = 5 // the data folder or the address cannot be used
+	exitInterrupted = 130
+)
+
+// run executes one command line and returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := &cobra.Command{
+		Use:           "cairn",
+		Short:         "keep snippets in a local database that serves the Pieces OS API",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(serveCommand(), importCommand(), assetsCommand(), statusCommand(), versionCommand())
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitOK
+	}
+	if cmd.Context() == nil { // cobra found no command to run
+		err = usageError{err}
+	}
+	return report(stderr, err)
+}
+
+// usageError is a mistake in the command line.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+// usage checks arguments like cobra, with errors that count as usage.
+func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
+}
+
+// report prints an error for a person and returns its exit code.
+func report(w io.Writer, err error) int {
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintln(w, "cairn: interrupted")
+		return exitInterrupted
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		return exitFailed // whoever read the output has seen enough
+	}
+	e, ok := errors.AsType[*cairn.Error](err)
+	if !ok {
+		fmt.Fprintf(w, "cairn: %s\n", phrase(err.Error()))
+		if _, ok := errors.AsType[usageError](err); ok || strings.HasPrefix(err.Error(), "unknown command") {
+			fmt.Fprintln(w, "hint: cairn --help lists the commands, cairn COMMAND --help their flags")
+			return exitUsage
+		}
+		return exitFailed
+	}
+	fmt.Fprintf(w, "cairn: %s\n", phrase(e.Message))
+	if e.Hint != "" {
+		fmt.Fprintf(w, "hint: %s\n", phrase(e.Hint))
+	}
+	switch e.Code {
+	case cairn.CodeUnreachable:
+		return exitUnreachable
+	case cairn.CodeGone:
+		return exitGone
+	case cairn.CodeInUse, cairn.CodeDiskFull, cairn.CodeReadOnly, cairn.CodeNoPermission, cairn.CodeDamaged, cairn.CodeSchemaTooNew:
+		return exitData
+	}
+	return exitFailed
+}
+
+// phrase makes of a sentence what the command line prints: lower case at the
+// start, unless that is a name, and no full stop at the end.
+func phrase(sentence string) string {
+	s := strings.TrimSuffix(sentence, ".")
+	first, n := utf8.DecodeRuneInString(s)
+	next, _ := utf8.DecodeRuneInString(s[n:])
+	if unicode.IsUpper(first) && (unicode.IsLower(next) || next == ' ') {
+		s = string(unicode.ToLower(first)) + s[n:]
+	}
+	return s
+}
+
+// printable returns text as it may be shown on a terminal: control characters,
+// which could move its cursor or worse, become U+FFFD.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.ToValidUTF8(text, string(unicode.ReplacementChar)))
+}

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cairn"
+	"cairn/api"
+	"cairn/internal/asset"
+	"cairn/internal/database"
+	"cairn/internal/device"
+	"cairn/internal/durable"
+	"cairn/internal/httpapi"
+	"cairn/internal/web"
+)
+
+// drainTime is how long requests under way may take when the daemon stops.
+const drainTime = 10 * time.Second
+
+func serveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "start the daemon",
+		Long: `Starts the daemon on this machine's loopback addresses: port 1000 where it can
+be bound, and the first free of 39300 to 39333. It prints a line for each
+address and runs until it is interrupted.`,
+		Args: usage(cobra.NoArgs),
+	}
+	data := dataFlag(cmd)
+	listen := cmd.Flags().String("listen", "", "the one `address` to listen on, as 127.0.0.1:PORT (default $CAIRN_LISTEN; port 0 takes a free one)")
+	level := cmd.Flags().String("log-level", "info", "what to log on standard error: debug, info, warn or error")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		var lv slog.Level
+		if err := lv.UnmarshalText([]byte(*level)); err != nil {
+			return usageError{fmt.Errorf("--log-level is %q, not debug, info, warn or error", *level)}
+		}
+		dir, err := dataFolder(*data)
+		if err != nil {
+			return err
+		}
+		address := *listen
+		if address == "" {
+			address = os.Getenv("CAIRN_LISTEN")
+		}
+		d := daemonProcess{
+			dir:    dir,
+			listen: address,
+			log:    slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: lv})),
+			stdout: cmd.OutOrStdout(),
+		}
+		return d.run(cmd.Context())
+	}
+	return cmd
+}
+
+// daemonProcess is one run of the daemon: what it opens, in this order, it
+// closes in the opposite one.
+type daemonProcess struct {
+	dir    string
+	listen string
+	log    *slog.Logger
+	stdout io.Writer
+
+	lock      *durable.FileLock
+	device    *device.Device
+	database  *database.DB
+	listeners []net.Listener
+}
+
+// run serves until ctx ends.
+func (d *daemonProcess) run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, d.close()) }()
+	if err := d.open(ctx); err != nil {
+		return err
+	}
+	page, err := web.New(web.Config{Status: d.status, Stats: d.database.Stats})
+	if err != nil {
+		return err
+	}
+	handler := httpapi.New(httpapi.Config{
+		Documents: d.database,
+		Device:    d.device,
+		Page:      page,
+		Status:    d.status,
+		Log:       d.log,
+	})
+	life, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return life },
+	}
+	failed := make(chan error, len(d.listeners))
+	for _, l := range d.listeners {
+		go func() { failed <- server.Serve(l) }()
+	}
+	if err := d.announce(); err != nil {
+		return errors.Join(err, server.Close())
+	}
+	select {
+	case <-ctx.Done():
+		d.log.Info("stopping")
+	case err = <-failed:
+		err = fmt.Errorf("serving: %w", err)
+	}
+	return errors.Join(err, d.drain(server, handler, cancel))
+}
+
+// open takes the data folder and opens what is in it, then the addresses.
+func (d *daemonProcess) open(ctx context.Context) (err error) {
+	if err := durable.MkdirAll(d.dir); err != nil {
+		return cairn.FileError("creating", d.dir, err)
+	}
+	d.lock, err = durable.Lock(filepath.Join(d.dir, "lock"))
+	if errors.Is(err, durable.ErrLocked) {
+		return &cairn.Error{
+			Code:    cairn.CodeInUse,
+			Message: "Another cairn daemon already runs on the data folder " + d.dir + ".",
+			Hint:    "Use that one (cairn status shows it), stop it first, or choose another folder with --data.",
+		}
+	}
+	if err != nil {
+		return cairn.FileError("locking", d.dir, err)
+	}
+	if d.device, err = device.Open(ctx, device.Config{Dir: d.dir}); err != nil {
+		return err
+	}
+	if d.device.Copied() {
+		d.log.Warn("this data folder was copied from another machine: it goes on as an installation of its own")
+	}
+	d.database, err = database.Open(ctx, database.Config{
+		Dir:          d.dir,
+		Installation: d.device.Installation(),
+		References:   references,
+		Log:          d.log,
+	})
+	if err != nil {
+		return err
+	}
+	d.listeners, err = listen(d.listen, d.log)
+	return err
+}
+
+// references leads from the formats of an asset to it.
+func references(collection string, json []byte) []string {
+	if collection != cairn.CollectionAssets {
+		return nil
+	}
+	return asset.FormatIDs(json)
+}
+
+// announce says where the daemon listens: on standard output, a line for each
+// address, and in the data folder.
+func (d *daemonProcess) announce() error {
+	path := filepath.Join(d.dir, urlFile)
+	if err := durable.WriteFile(path, []byte(d.urls()[0]+"\n")); err != nil {
+		return cairn.FileError("writing", path, err)
+	}
+	for _, url := range d.urls() {
+		if _, err := fmt.Fprintf(d.stdout, "listening on %s\n", url); err != nil {
+			return fmt.Errorf("telling the address: %w", err)
+		}
+	}
+	return nil
+}
+
+func (d *daemonProcess) urls() []string {
+	var urls []string
+	for _, l := range d.listeners {
+		urls = append(urls, "http://"+l.Addr().String())
+	}
+	return urls
+}
+
+func (d *daemonProcess) status() api.Status {
+	return api.Status{Version: version, Platform: cairn.Platform(runtime.GOOS), Data: d.dir, URLs: d.urls()}
+}
+
+// drain stops the server: no new work, streams ended, requests under way
+// finished, within drainTime.
+func (d *daemonProcess) drain(server *http.Server, handler *httpapi.Server, cut context.CancelFunc) error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		handler.Close()
+		close(ended)
+	}()
+	err := server.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		d.log.Warn("cutting off requests that did not end", "after", drainTime)
+		err = server.Close()
+	}
+	cut()
+	<-ended
+	return err
+}
+
+// close gives back what open took.
+func (d *daemonProcess) close() error {
+	var errs []error
+	for _, l := range d.listeners {
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if d.database != nil {
+		errs = append(errs, d.database.Close())
+	}
+	if d.device != nil {
+		errs = append(errs, d.device.Close())
+	}
+	if d.lock != nil {
+		if err := os.Remove(filepath.Join(d.dir, urlFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			d.log.Warn("the file url could not be removed", "err", err)
+		}
+		errs = append(errs, d.lock.Close())
+	}
+	return errors.Join(errs...)
+}
