@@ -24,19 +24,20 @@ const anything = "*"
 // that ends in /... is for a folder and all below it. External test packages
 // (package foo_test) are free.
 var mayImport = map[string][]string{
-	"cairn":                   {},
-	"cairn/api":               {"cairn"},
-	"cairn/client":            {"cairn", "cairn/api"},
-	"cairn/cmd/cairn":         {anything},
-	"cairn/internal/asset":    {"cairn", "cairn/internal/rawjson"},
-	"cairn/internal/database": {"cairn", "cairn/internal/durable"},
-	"cairn/internal/device":   {"cairn", "cairn/internal/durable"},
-	"cairn/internal/durable":  {},
-	"cairn/internal/httpapi":  {"cairn", "cairn/api", "cairn/internal/asset", "cairn/internal/rawjson"},
-	"cairn/internal/importer": {"cairn", "cairn/api", "cairn/client", "cairn/internal/asset", "cairn/internal/rawjson"},
-	"cairn/internal/rawjson":  {},
-	"cairn/internal/web":      {"cairn", "cairn/api"},
-	"cairn/test/...":          {anything},
+	"cairn":                     {},
+	"cairn/api":                 {"cairn"},
+	"cairn/client":              {"cairn", "cairn/api"},
+	"cairn/cmd/cairn":           {anything},
+	"cairn/internal/asset":      {"cairn", "cairn/internal/rawjson"},
+	"cairn/internal/database":   {"cairn", "cairn/internal/durable", "cairn/internal/sqlitefile"},
+	"cairn/internal/sqlitefile": {"cairn"},
+	"cairn/internal/device":     {"cairn", "cairn/internal/durable", "cairn/internal/sqlitefile"},
+	"cairn/internal/durable":    {},
+	"cairn/internal/httpapi":    {"cairn", "cairn/api", "cairn/internal/asset", "cairn/internal/rawjson"},
+	"cairn/internal/importer":   {"cairn", "cairn/api", "cairn/client", "cairn/internal/asset", "cairn/internal/rawjson"},
+	"cairn/internal/rawjson":    {},
+	"cairn/internal/web":        {"cairn", "cairn/api"},
+	"cairn/test/...":            {anything},
 }
 
 // TestImports holds the table, on every system that has files of its own.

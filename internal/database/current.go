@@ -12,6 +12,7 @@ import (
 
 	"cairn"
 	"cairn/internal/durable"
+	"cairn/internal/sqlitefile"
 )
 
 const (
@@ -38,17 +39,13 @@ func readCurrent(path string) (*current, error) {
 	}
 	var c current
 	if err := json.Unmarshal(text, &c); err != nil {
-		return nil, damaged(path, "it is not one line of JSON")
+		return nil, sqlitefile.Damaged(path, "it is not one line of JSON")
 	}
 	if c.Format > currentFormat {
-		return nil, &cairn.Error{
-			Code:    cairn.CodeSchemaTooNew,
-			Message: fmt.Sprintf("%s was written by a newer cairn (format %d; this build reads up to %d).", path, c.Format, currentFormat),
-			Hint:    "Update cairn, then start it again. Nothing was changed.",
-		}
+		return nil, sqlitefile.TooNew(path, int64(c.Format), currentFormat)
 	}
 	if c.Format < 1 || c.Live != filepath.Base(c.Live) || !strings.HasSuffix(c.Live, ".db") {
-		return nil, damaged(path, "it names no generation")
+		return nil, sqlitefile.Damaged(path, "it names no generation")
 	}
 	return &c, nil
 }
@@ -110,13 +107,13 @@ func first(ctx context.Context, cfg Config, folder string) (string, error) {
 		}
 	}
 	for _, file := range files {
-		db, err := connect(file, 1)
+		db, err := sqlitefile.Open(file, 1)
 		if err != nil {
 			return "", err
 		}
 		stats, err := readStats(ctx, db)
 		if err := errors.Join(err, db.Close()); err != nil {
-			return "", storageError(file, err)
+			return "", failure(file, err)
 		}
 		if stats.Revision > 0 {
 			return "", &cairn.Error{

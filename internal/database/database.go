@@ -19,6 +19,7 @@ import (
 	"sync"
 
 	"cairn"
+	"cairn/internal/sqlitefile"
 )
 
 // Config says where a database is and what it has to know of its documents.
@@ -101,7 +102,7 @@ func (d *DB) open(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if d.writer, err = connect(d.path, 1, "query_only(0)"); err != nil {
+	if d.writer, err = sqlitefile.Open(d.path, 1); err != nil {
 		return err
 	}
 	if err := checkSchema(ctx, d.writer, d.path); err != nil {
@@ -116,7 +117,7 @@ func (d *DB) open(ctx context.Context) error {
 	if d.stats, err = readStats(ctx, d.writer); err != nil {
 		return err
 	}
-	d.reader, err = connect(d.path, maxReaders, "query_only(1)")
+	d.reader, err = sqlitefile.Open(d.path, maxReaders, "query_only(1)")
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"cairn"
+	"cairn/internal/sqlitefile"
 )
 
 // pageBytes is about how much text one short read transaction takes.
@@ -207,7 +208,7 @@ func (d *DB) Verify(ctx context.Context) error {
 		return d.wrap(err)
 	}
 	if got != want {
-		return damaged(d.path, fmt.Sprintf("it holds %d documents with digest %s, but counted %d with %s",
+		return sqlitefile.Damaged(d.path, fmt.Sprintf("it holds %d documents with digest %s, but counted %d with %s",
 			got.Documents, got.Digest, want.Documents, want.Digest))
 	}
 	return nil

@@ -4,16 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"net/url"
-	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/google/uuid"
-	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
 
 	"cairn"
 	"cairn/internal/durable"
+	"cairn/internal/sqlitefile"
 )
 
 const (
@@ -63,40 +60,16 @@ CREATE TABLE state(
 	digest BLOB NOT NULL
 );`
 
-// connect opens a pool of at most conns connections to a generation.
-func connect(path string, conns int, pragmas ...string) (*sql.DB, error) {
-	q := url.Values{"_txlock": {"immediate"}}
-	for _, p := range append([]string{
-		"busy_timeout(10000)",
-		"journal_size_limit(67108864)",
-		"synchronous(FULL)",
-		"fullfsync(1)",
-	}, pragmas...) {
-		q.Add("_pragma", p)
-	}
-	slash := filepath.ToSlash(path)
-	if !strings.HasPrefix(slash, "/") {
-		slash = "/" + slash // C:/folder/file.db
-	}
-	db, err := sql.Open("sqlite", "file://"+(&url.URL{Path: slash}).EscapedPath()+"?"+q.Encode())
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(conns)
-	db.SetMaxIdleConns(conns)
-	return db, nil
-}
-
 // create makes a new generation in the folder and returns its file name. The
 // file appears under that name when it is whole and on the disk.
 func create(ctx context.Context, folder string) (string, error) {
 	name := uuid.NewString() + ".db"
 	temp := filepath.Join(folder, name+durable.TempSuffix)
-	if err := touch(temp); err != nil {
+	if err := sqlitefile.Touch(temp); err != nil {
 		return "", cairn.FileError("creating", temp, err)
 	}
 	if err := fill(ctx, temp); err != nil {
-		return "", storageError(temp, err)
+		return "", failure(temp, err)
 	}
 	if err := durable.SyncFile(temp); err != nil {
 		return "", cairn.FileError("writing", temp, err)
@@ -107,24 +80,11 @@ func create(ctx context.Context, folder string) (string, error) {
 	return name, nil
 }
 
-// touch creates an empty file with mode 0600 whatever the umask. SQLite gives
-// the files that it makes beside it the same mode.
-func touch(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
-	if err := f.Chmod(0o600); err != nil {
-		return err
-	}
-	return f.Close()
-}
-
 // fill lays out an empty file. The page size counts only before the first
 // write, which switching to WAL is; so it is no pragma of the connection, where
 // the driver would sort it behind.
 func fill(ctx context.Context, path string) error {
-	db, err := connect(path, 1)
+	db, err := sqlitefile.Open(path, 1)
 	if err != nil {
 		return err
 	}
@@ -162,15 +122,11 @@ func checkSchema(ctx context.Context, db *sql.DB, path string) error {
 	}
 	switch {
 	case id != applicationID:
-		return damaged(path, "it is not a database of cairn")
+		return sqlitefile.Damaged(path, "it is not a database of cairn")
 	case version > schemaVersion:
-		return &cairn.Error{
-			Code:    cairn.CodeSchemaTooNew,
-			Message: fmt.Sprintf("%s was written by a newer cairn (schema %d; this build reads up to %d).", path, version, schemaVersion),
-			Hint:    "Update cairn, then start it again. Nothing was changed.",
-		}
+		return sqlitefile.TooNew(path, version, schemaVersion)
 	case version < 1 || size != pageSize:
-		return damaged(path, fmt.Sprintf("it has schema %d and pages of %d bytes", version, size))
+		return sqlitefile.Damaged(path, fmt.Sprintf("it has schema %d and pages of %d bytes", version, size))
 	}
 	return nil
 }

@@ -4,14 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"net/url"
-	"os"
 	"path/filepath"
-	"strings"
-
-	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"cairn/internal/durable"
+	"cairn/internal/sqlitefile"
 )
 
 // applicationID marks the file as a device.db of cairn, in the header of the
@@ -44,19 +40,13 @@ CREATE TABLE device (
 // openFile opens the database at the absolute path, making an empty one where
 // there is none. A file that is not ours is left as it was.
 func openFile(ctx context.Context, path string) (_ *sql.DB, err error) {
-	// SQLite would make the file with the umask's mode. Its -wal and -shm
-	// files take over the mode of this one.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
+	if err := sqlitefile.Touch(path); err != nil {
 		return nil, err
 	}
 	if err := durable.SyncDir(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
-	db, err := sql.Open("sqlite", dataSource(path))
+	db, err := sqlitefile.Open(path, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +55,6 @@ func openFile(ctx context.Context, path string) (_ *sql.DB, err error) {
 			db.Close()
 		}
 	}()
-	db.SetMaxOpenConns(1)
 	// Looked at before anything is written, since WAL mode is set in the file.
 	if _, err := readHeader(ctx, db); err != nil {
 		return nil, err
@@ -78,17 +67,6 @@ func openFile(ctx context.Context, path string) (_ *sql.DB, err error) {
 		return nil, errors.New("the file system does not support SQLite's WAL mode")
 	}
 	return db, nil
-}
-
-// dataSource names the file at the absolute path to the driver, with what
-// holds for every connection. It never makes the file.
-func dataSource(path string) string {
-	path = filepath.ToSlash(path)
-	if !strings.HasPrefix(path, "/") {
-		path = "/" + path // a drive letter
-	}
-	query := "mode=rw&_busy_timeout=5000&_synchronous=FULL&_txlock=immediate"
-	return (&url.URL{Scheme: "file", Path: path, RawQuery: query}).String()
 }
 
 // querier is a database or a transaction of it.
