@@ -15,9 +15,10 @@ package asset
 
 import (
 	"fmt"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
-	"unicode/utf8"
 
 	"cairn"
 	"cairn/internal/rawjson"
@@ -55,18 +56,28 @@ func FormatIDs(doc []byte) []string {
 	return ids
 }
 
-// OriginalText returns the text of the asset's original format, or of its
-// first one, byte for byte; ok is false when it has none as a plain string.
+// OriginalText returns the text of the asset's original format, byte for byte,
+// or of its first one when it names no original; ok is false when that has none
+// as a plain string. Where only the reference to the format has a text, that is
+// the one.
 func OriginalText(doc []byte) (text, formatID string, ok bool) {
-	original, _ := rawjson.Text(rawjson.Path(doc, "original", "id"))
+	holder := rawjson.Get(doc, "original")
+	original, named := rawjson.Text(rawjson.Get(holder, "id"))
 	for f := range formats(doc) {
 		id, _ := rawjson.Text(rawjson.Get(f, "id"))
-		if original == "" || id == original {
-			text, ok = rawjson.Text(rawjson.Path(f, "fragment", "string", "raw"))
+		if named && id != original {
+			continue
+		}
+		if text, ok := rawText(f); ok || !named {
 			return text, id, ok
 		}
 	}
-	return "", "", false
+	text, ok = rawText(rawjson.Get(holder, "reference"))
+	return text, original, ok
+}
+
+func rawText(format []byte) (text string, ok bool) {
+	return rawjson.Text(rawjson.Path(content(format), "string", "raw"))
 }
 
 // contentBytes returns the size of a fragment or file in bytes, as far as its
@@ -76,9 +87,9 @@ func contentBytes(content []byte) int {
 	if raw, ok := rawjson.Text(rawjson.Get(str, "raw")); ok {
 		return len(raw)
 	}
-	for _, name := range []string{"base64", "base64_url", "data_url"} {
+	for _, name := range encodings {
 		if text, ok := rawjson.Text(rawjson.Get(str, name)); ok {
-			return utf8.RuneCountInString(text) * 3 / 4
+			return encodedBytes(text)
 		}
 	}
 	n := 0
@@ -88,13 +99,52 @@ func contentBytes(content []byte) int {
 	return n
 }
 
-// content returns a format's fragment, or else its file.
-func content(format []byte) []byte {
-	if f := rawjson.Get(format, "fragment"); rawjson.IsObject(f) {
-		return f
+// encodedBytes returns how many bytes a text in base64, or a data URL, stands
+// for.
+func encodedBytes(text string) int {
+	if head, data, ok := strings.Cut(text, ","); ok {
+		if plain, err := url.PathUnescape(data); err == nil && !strings.HasSuffix(head, ";base64") {
+			return len(plain)
+		}
+		text = data
 	}
-	return rawjson.Get(format, "file")
+	return len(strings.TrimRight(text, "=")) * 3 / 4
 }
+
+// encodings are the other forms in which a TransferableString can hold the
+// bytes of its raw text.
+var encodings = []string{"base64", "base64_url", "data_url"}
+
+// content returns a format's fragment or its file: the first that holds a text
+// or bytes, else the first that is there, else nil.
+func content(format []byte) (c []byte) {
+	for _, kind := range contentKinds {
+		v := rawjson.Get(format, kind)
+		if hasContent(v) {
+			return v
+		}
+		if c == nil && rawjson.IsObject(v) {
+			c = v
+		}
+	}
+	return c
+}
+
+// hasContent reports whether a fragment or file holds a text or bytes;
+// a text of no characters is one.
+func hasContent(body []byte) bool {
+	for _, kind := range []string{"string", "bytes"} {
+		for _, v := range rawjson.Members(rawjson.Get(body, kind)) {
+			if rawjson.IsString(v) || rawjson.IsArray(v) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// contentKinds are the members of a format that hold its content.
+var contentKinds = []string{"fragment", "file"}
 
 func invalid(message, hint string) error {
 	return &cairn.Error{Code: cairn.CodeInvalid, Message: message, Hint: hint}

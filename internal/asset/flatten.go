@@ -8,6 +8,7 @@ type flattened struct {
 	idText  []byte // the asset's id, in quotes
 	members []member
 	formats []byte // all formats as {"iterable":[{"id":..}]}, nil when too many
+	most    int    // bytes of a member
 }
 
 type member struct {
@@ -15,72 +16,116 @@ type member struct {
 	value []byte
 }
 
-// derived are the members of a FlattenedAsset that follow from the asset.
-var derived = []string{"id", "name", "creator", "created", "updated", "formats", "preview", "original", "mechanism"}
+// What each format repeats must be short where the formats are many, or else an
+// asset of 32 MiB could be one of terabytes for its readers.
+const (
+	fewFormats    = 100     // up to which each lists the ids of all, and
+	fewBytes      = 4 << 10 // the bytes of a member then
+	manyBytes     = 256     // and for more formats
+	fullListBytes = 8 << 10 // of all ids
+)
+
+// stale are the members of a stored FlattenedAsset that follow from the asset
+// and change with it.
+var stale = []string{"id", "name", "updated", "formats", "preview", "original"}
 
 // flatten prepares the flattened assets of an asset's formats.
 func flatten(doc []byte) flattened {
-	f := flattened{idText: []byte(`""`)}
-	if id := rawjson.Get(doc, "id"); rawjson.IsString(id) {
+	fields := rawjson.FieldsOf(doc)
+	return flattenFields(fields, parseFormats(rawjson.Get(fields.Get("formats"), "iterable")))
+}
+
+// flattenFields is flatten for an asset that was parsed before.
+func flattenFields(doc rawjson.Fields, formats []format) flattened {
+	f := flattened{idText: []byte(`""`), most: fewBytes}
+	if id := doc.Get("id"); rawjson.IsString(id) {
 		f.idText = id
+	}
+	if ids, ok := formatReferences(formats); ok {
+		f.formats = iterable(ids...)
+	} else {
+		f.most = manyBytes
 	}
 	f.add("id", f.idText)
 	for _, name := range []string{"name", "creator", "created", "updated"} {
-		f.add(name, rawjson.Get(doc, name))
+		f.add(name, doc.Get(name))
 	}
 	var preview rawjson.Object
 	for _, side := range []string{"base", "overlay"} {
-		if id := rawjson.Path(doc, "preview", side, "id"); rawjson.IsString(id) {
+		if id := rawjson.Path(doc.Get("preview"), side, "id"); rawjson.IsString(id) {
 			preview.Set(side, id)
 		}
 	}
 	if !preview.Empty() {
 		f.add("preview", preview.JSON())
 	}
-	f.add("original", rawjson.Path(doc, "original", "id"))
-	f.add("mechanism", rawjson.Get(doc, "mechanism"))
-
-	var ids [][]byte
-	for format := range formats(doc) {
-		if len(ids) > fullListMost {
-			return f
-		}
-		if id := rawjson.Get(format, "id"); rawjson.IsString(id) {
-			ids = append(ids, reference(id))
-		}
-	}
-	f.formats = iterable(ids...)
+	f.add("original", rawjson.Get(doc.Get("original"), "id"))
+	f.add("mechanism", doc.Get("mechanism"))
 	return f
 }
 
+// formatReferences returns a ReferencedFormat for each format that has an id;
+// ok is false when they are too many for each format to list them.
+func formatReferences(formats []format) (ids [][]byte, ok bool) {
+	size := 0
+	for _, f := range formats {
+		if rawjson.IsString(f.id) {
+			ids = append(ids, reference(f.id))
+			size += len(f.id)
+		}
+	}
+	return ids, len(formats) <= fewFormats && size <= fullListBytes
+}
+
+// format is one item of an asset's list of formats, parsed once.
+type format struct {
+	raw    []byte
+	fields rawjson.Fields // none when it is no object
+	id     []byte         // in quotes; nil when there is none
+}
+
+// parseFormats returns the items of a list of formats.
+func parseFormats(list []byte) (formats []format) {
+	for raw := range rawjson.Elements(list) {
+		fields := rawjson.FieldsOf(raw)
+		formats = append(formats, format{raw, fields, fields.Get("id")})
+	}
+	return formats
+}
+
 func (f *flattened) add(name string, value []byte) {
-	if !rawjson.IsNull(value) {
+	if !rawjson.IsNull(value) && len(value) <= f.most {
 		f.members = append(f.members, member{name, value})
 	}
 }
 
-// of returns the FlattenedAsset inside the format with the id.
-func (f flattened) of(formatID string) []byte {
+// of returns the FlattenedAsset inside the format with the raw id.
+func (f flattened) of(id []byte) []byte {
 	var o rawjson.Object
 	for _, m := range f.members {
 		o.Set(m.name, m.value)
 	}
-	if f.formats != nil {
+	switch {
+	case f.formats != nil:
 		return o.Set("formats", f.formats).JSON()
+	case rawjson.IsString(id):
+		return o.Set("formats", iterable(reference(id))).JSON()
 	}
-	return o.Set("formats", iterable(reference(rawjson.AppendString(nil, formatID)))).JSON()
+	return o.Set("formats", iterable()).JSON()
 }
 
-// over returns the FlattenedAsset inside the format with the id, with what the
-// document stores there itself over it.
-func (f flattened) over(stored []byte, formatID string) []byte {
-	if !rawjson.IsObject(stored) {
-		return f.of(formatID)
-	}
+// inside returns the FlattenedAsset inside a format, with what the document
+// stores there itself over it. A stored one with an id is whole, as another
+// server gave it; only the list that clients need is filled in.
+func (f flattened) inside(in format) []byte {
+	flat, stored := f.of(in.id), in.fields.Get("asset")
 	if !rawjson.IsArray(rawjson.Path(stored, "formats", "iterable")) {
-		stored = rawjson.Replace(stored, "formats", nil)
+		stored = rawjson.Replace(stored, "formats", rawjson.Get(flat, "formats"))
 	}
-	return rawjson.Overlay(f.of(formatID), stored)
+	if rawjson.IsString(rawjson.Get(stored, "id")) {
+		return stored
+	}
+	return rawjson.Overlay(flat, stored)
 }
 
 // reference returns a ReferencedFormat without its reference.

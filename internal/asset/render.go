@@ -3,14 +3,10 @@ package asset
 import (
 	"bufio"
 	"iter"
+	"slices"
 
 	"cairn/internal/rawjson"
 )
-
-// fullListMost is up to how many formats an asset may have for each of them to
-// carry the ids of all in its flattened asset. Beyond, each carries its own id
-// alone: ten thousand formats would make a hundred million ids.
-const fullListMost = 100
 
 // formats yields the format objects of an asset.
 func formats(doc []byte) iter.Seq[[]byte] {
@@ -23,23 +19,21 @@ func formats(doc []byte) iter.Seq[[]byte] {
 // the document lacks them. With transferables false the raw contents are left
 // out. Errors are those of w, which keeps the first.
 func Render(w *bufio.Writer, doc []byte, transferables bool) {
-	r := renderer{w: w, doc: doc, flat: flatten(doc), transferables: transferables}
+	r := newRenderer(w, doc, transferables)
 	m := members{w: w}
 	listed := false
-	for name, v := range rawjson.Members(doc) {
-		switch string(name) {
-		case `"formats"`:
+	for _, f := range r.doc {
+		m.name(f.Raw)
+		switch f.Name {
+		case "formats":
 			listed = true
-			m.name(name)
-			r.formats(v)
-		case `"original"`:
-			m.name(name)
-			r.holder(v)
-		case `"preview"`:
-			m.name(name)
-			r.preview(v)
+			r.list(f.Value)
+		case "original":
+			r.holder(f.Value)
+		case "preview":
+			r.preview(f.Value)
 		default:
-			m.put(name, v)
+			w.Write(f.Value)
 		}
 	}
 	if !listed {
@@ -51,100 +45,105 @@ func Render(w *bufio.Writer, doc []byte, transferables bool) {
 // RenderFormat writes the form of one of the asset's formats that clients
 // read; ok is false, and nothing written, when the asset has no such format.
 func RenderFormat(w *bufio.Writer, doc []byte, id string, transferables bool) (ok bool) {
-	r := renderer{w: w, doc: doc, flat: flatten(doc), transferables: transferables}
+	r := newRenderer(w, doc, transferables)
 	f := r.find(id)
 	if f == nil {
 		return false
 	}
-	r.format(f)
+	r.format(*f)
 	return true
 }
 
+// renderer holds an asset that was parsed once: its texts are long, and each
+// look at them would cost as much as writing them.
 type renderer struct {
-	w             *bufio.Writer
-	doc           []byte
-	flat          flattened
-	transferables bool
+	w       *bufio.Writer
+	doc     rawjson.Fields
+	formats []format
+	flat    flattened
 }
 
-// find returns the format with the id, or nil.
-func (r *renderer) find(id string) []byte {
-	for f := range formats(r.doc) {
-		if got, ok := rawjson.Text(rawjson.Get(f, "id")); ok && got == id {
-			return f
+func newRenderer(w *bufio.Writer, doc []byte, transferables bool) *renderer {
+	if !transferables {
+		doc = rawjson.Prune(doc, func(parent, name string) bool {
+			return slices.Contains(contentKinds, parent) && (name == "string" || name == "bytes")
+		})
+	}
+	r := &renderer{w: w, doc: rawjson.FieldsOf(doc)}
+	r.formats = parseFormats(rawjson.Get(r.doc.Get("formats"), "iterable"))
+	r.flat = flattenFields(r.doc, r.formats)
+	return r
+}
+
+// find returns the first format with the id, or nil.
+func (r *renderer) find(id string) *format {
+	for i, f := range r.formats {
+		if got, ok := rawjson.Text(f.id); ok && got == id {
+			return &r.formats[i]
 		}
 	}
 	return nil
 }
 
-// formats writes the Formats of the asset.
-func (r *renderer) formats(v []byte) {
+// list writes the Formats of the asset, v; what is none is written as an empty
+// list.
+func (r *renderer) list(v []byte) {
 	m := members{w: r.w}
-	for name, member := range rawjson.Members(v) {
-		if string(name) != `"iterable"` {
-			m.put(name, member)
+	listed := false
+	for _, f := range rawjson.FieldsOf(v) {
+		if f.Name != "iterable" {
+			m.put(f.Raw, f.Value)
+		} else if !listed {
+			listed = true
+			m.name(f.Raw)
+			r.items()
 		}
 	}
-	m.name([]byte(`"iterable"`))
+	if !listed {
+		m.put([]byte(`"iterable"`), []byte("[]"))
+	}
+	m.end()
+}
+
+// items writes the list of the formats.
+func (r *renderer) items() {
 	r.w.WriteByte('[')
-	first := true
-	for f := range rawjson.Elements(rawjson.Get(v, "iterable")) {
-		if !first {
+	for i, f := range r.formats {
+		if i > 0 {
 			r.w.WriteByte(',')
 		}
-		first = false
 		r.format(f)
 	}
 	r.w.WriteByte(']')
-	m.end()
 }
 
 // format writes one Format.
-func (r *renderer) format(f []byte) {
-	if !rawjson.IsObject(f) {
-		r.w.Write(f)
+func (r *renderer) format(f format) {
+	if !rawjson.IsObject(f.raw) {
+		r.w.Write(f.raw)
 		return
 	}
-	id, _ := rawjson.Text(rawjson.Get(f, "id"))
-	r.object(f, nil, r.flat.over(rawjson.Get(f, "asset"), id))
+	asset := rawjson.Field{Raw: []byte(`"asset"`), Name: "asset", Value: r.flat.inside(f)}
+	r.overlay(f.fields, rawjson.Fields{asset})
 }
 
-// object writes a Format or FlattenedFormat: the members of format, those of
-// stored over them, and asset. Contents that are not wanted are left out.
-func (r *renderer) object(format, stored, asset []byte) {
-	over := map[string][]byte{"asset": asset}
-	var names [][]byte
-	for name, v := range rawjson.Members(stored) {
-		if n, _ := rawjson.Text(name); !rawjson.IsNull(v) {
-			over[n] = v
-			names = append(names, name)
-		}
-	}
+// overlay writes base with the members of over in their place, and the others
+// of over, which are not null, behind them: rawjson.Overlay, without gathering
+// the text.
+func (r *renderer) overlay(base, over rawjson.Fields) {
 	m := members{w: r.w}
-	for name, v := range rawjson.Members(format) {
-		n, _ := rawjson.Text(name)
-		if o, ok := over[n]; ok {
-			v = o
-			delete(over, n)
+	for _, f := range base {
+		if v := over.Get(f.Name); v != nil {
+			f.Value = v
 		}
-		m.put(name, r.content(n, v))
+		m.put(f.Raw, f.Value)
 	}
-	for _, name := range append(names, []byte(`"asset"`)) {
-		n, _ := rawjson.Text(name)
-		if v, ok := over[n]; ok {
-			m.put(name, r.content(n, v))
-			delete(over, n)
+	for i, f := range over {
+		if base.Get(f.Name) == nil && over[:i].Get(f.Name) == nil {
+			m.put(f.Raw, over.Get(f.Name))
 		}
 	}
 	m.end()
-}
-
-// content returns the member of a format as it is to be shown.
-func (r *renderer) content(name string, v []byte) []byte {
-	if r.transferables || name != "fragment" && name != "file" || !rawjson.IsObject(v) {
-		return v
-	}
-	return rawjson.Replace(rawjson.Replace(v, "string", nil), "bytes", nil)
 }
 
 // preview writes the Preview of the asset.
@@ -154,12 +153,12 @@ func (r *renderer) preview(v []byte) {
 		return
 	}
 	m := members{w: r.w}
-	for name, member := range rawjson.Members(v) {
-		if n := string(name); n == `"base"` || n == `"overlay"` {
-			m.name(name)
-			r.holder(member)
+	for _, f := range rawjson.FieldsOf(v) {
+		m.name(f.Raw)
+		if f.Name == "base" || f.Name == "overlay" {
+			r.holder(f.Value)
 		} else {
-			m.put(name, member)
+			r.w.Write(f.Value)
 		}
 	}
 	m.end()
@@ -167,25 +166,35 @@ func (r *renderer) preview(v []byte) {
 
 // holder writes a ReferencedFormat with its reference filled in.
 func (r *renderer) holder(v []byte) {
-	if !rawjson.IsObject(v) {
+	fields := rawjson.FieldsOf(v)
+	id, ok := rawjson.Text(fields.Get("id"))
+	if !ok || r.find(id) == nil {
 		r.w.Write(v)
 		return
 	}
 	m := members{w: r.w}
-	for name, member := range rawjson.Members(v) {
-		if string(name) != `"reference"` {
-			m.put(name, member)
+	for _, f := range fields {
+		if f.Name != "reference" {
+			m.put(f.Raw, f.Value)
 		}
 	}
-	id, _ := rawjson.Text(rawjson.Get(v, "id"))
-	stored := rawjson.Get(v, "reference")
-	if f := r.find(id); f != nil {
-		m.name([]byte(`"reference"`))
-		r.object(f, stored, r.flat.idText)
-	} else if rawjson.IsObject(stored) {
-		m.put([]byte(`"reference"`), stored)
+	m.name([]byte(`"reference"`))
+	over := rawjson.Fields{{Raw: []byte(`"asset"`), Name: "asset", Value: r.flat.idText}}
+	for _, f := range rawjson.FieldsOf(fields.Get("reference")) {
+		if !rawjson.IsNull(f.Value) {
+			over = append(over, f)
+		}
 	}
+	r.overlay(r.find(id).fields, over)
 	m.end()
+}
+
+// rendered returns the FlattenedFormat that refers to a format, as holder
+// writes it: the format's members with those over them that the reference
+// stores itself.
+func rendered(format, stored, assetID []byte) []byte {
+	var asset rawjson.Object
+	return rawjson.Overlay(format, rawjson.Overlay(asset.Set("asset", assetID).JSON(), stored))
 }
 
 // members writes an object member by member.

@@ -27,7 +27,8 @@ func FromSeed(seed []byte, s Stamp) ([]byte, error) {
 		return nil, invalid("The seed's asset has no application.", "Send the application that POST /connect answered as asset.application.")
 	}
 	format := rawjson.Get(seeded, "format")
-	body := content(format)
+	contents := only(format, contentKinds...)
+	body := content(contents)
 	if !hasContent(body) {
 		return nil, invalid("The seed's asset has no text and no file.", "Send the text as asset.format.fragment.string.raw.")
 	}
@@ -37,8 +38,7 @@ func FromSeed(seed []byte, s Stamp) ([]byte, error) {
 		stamp:       s,
 		name:        name,
 		application: rawjson.Get(seeded, "application"),
-		content:     body,
-		isFile:      !rawjson.IsObject(rawjson.Get(format, "fragment")),
+		contents:    contents,
 		mechanism:   stringOr(rawjson.Get(metadata, "mechanism"), []byte(`"MANUAL"`)),
 		class:       classification(rawjson.Get(format, "classification"), rawjson.Path(body, "metadata", "ext")),
 	}
@@ -48,8 +48,9 @@ func FromSeed(seed []byte, s Stamp) ([]byte, error) {
 			o.Set(flag, v)
 		}
 	}
+	flat := flatten(o.JSON())
 	for _, list := range seededLists {
-		if items := seededItems(rawjson.Get(metadata, list), list, p); items != nil {
+		if items := seededItems(rawjson.Get(metadata, list), list, p, flat); items != nil {
 			o.Set(list, items)
 		}
 	}
@@ -59,7 +60,7 @@ func FromSeed(seed []byte, s Stamp) ([]byte, error) {
 // New returns the stored form of an asset of one text, as a Seed with the same
 // content would give.
 func New(name, text, language string, application []byte, s Stamp) []byte {
-	var str, metadata, fragment rawjson.Object
+	var str, metadata, fragment, contents rawjson.Object
 	str.SetText("raw", text)
 	metadata.SetText("ext", language)
 	fragment.Set("string", str.JSON()).Set("metadata", metadata.JSON())
@@ -67,7 +68,7 @@ func New(name, text, language string, application []byte, s Stamp) []byte {
 		stamp:       s,
 		name:        rawjson.AppendString(nil, name),
 		application: application,
-		content:     fragment.JSON(),
+		contents:    contents.Set("fragment", fragment.JSON()).JSON(),
 		mechanism:   []byte(`"MANUAL"`),
 		class:       classification(nil, rawjson.AppendString(nil, language)),
 	}
@@ -76,9 +77,8 @@ func New(name, text, language string, application []byte, s Stamp) []byte {
 
 // parts are the pieces of a new asset, as raw JSON.
 type parts struct {
-	stamp                                        Stamp
-	name, application, content, mechanism, class []byte
-	isFile                                       bool
+	stamp                                         Stamp
+	name, application, contents, mechanism, class []byte
 }
 
 func (p parts) object() *rawjson.Object {
@@ -88,12 +88,10 @@ func (p parts) object() *rawjson.Object {
 	var format rawjson.Object
 	format.SetText("id", p.stamp.Format).SetText("creator", p.stamp.Creator).
 		Set("classification", p.class).SetText("role", "BOTH").
-		Set("application", p.application).Set("bytes", byteDescriptor(contentBytes(p.content))).
+		Set("application", p.application).Set("bytes", byteDescriptor(contentBytes(content(p.contents)))).
 		Set("created", now).Set("updated", now)
-	if p.isFile {
-		format.Set("file", p.content)
-	} else {
-		format.Set("fragment", p.content)
+	for _, kind := range contentKinds {
+		format.Set(kind, rawjson.Get(p.contents, kind))
 	}
 	var list, reference, preview rawjson.Object
 	list.Set("iterable", rawjson.Array(format.JSON()))
@@ -104,19 +102,6 @@ func (p parts) object() *rawjson.Object {
 	return o.SetText("id", p.stamp.ID).Set("name", p.name).SetText("creator", p.stamp.Creator).
 		Set("created", now).Set("updated", now).Set("formats", list.JSON()).
 		Set("preview", preview.JSON()).Set("original", reference.JSON()).Set("mechanism", p.mechanism)
-}
-
-// hasContent reports whether a seed's fragment or file holds a text or bytes;
-// a text of no characters is one.
-func hasContent(body []byte) bool {
-	for _, kind := range []string{"string", "bytes"} {
-		for _, v := range rawjson.Members(rawjson.Get(body, kind)) {
-			if rawjson.IsString(v) || rawjson.IsArray(v) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // classification returns the Classification of a seeded format: the language
@@ -159,7 +144,7 @@ var seededLists = []string{"tags", "websites", "sensitives", "persons", "annotat
 
 // seededItems returns the asset's list for a list of the seed: each item as it
 // came, with an id, timestamps, and what its model requires besides.
-func seededItems(list []byte, kind string, p parts) []byte {
+func seededItems(list []byte, kind string, p parts, flat flattened) []byte {
 	now := timestamp(p.stamp.Now)
 	var items [][]byte
 	for seeded := range rawjson.Elements(list) {
@@ -176,7 +161,7 @@ func seededItems(list []byte, kind string, p parts) []byte {
 		case "anchors":
 			item = withDefault(item, "points", []byte(`{"iterable":[]}`))
 		case "sensitives":
-			item = rawjson.Replace(item, "asset", flatten(p.object().JSON()).of(p.stamp.Format))
+			item = rawjson.Replace(item, "asset", flat.of(rawjson.AppendString(nil, p.stamp.Format)))
 		}
 		items = append(items, item)
 	}

@@ -1,7 +1,7 @@
 package asset
 
 import (
-	"bytes"
+	"slices"
 	"time"
 
 	"cairn/internal/rawjson"
@@ -15,49 +15,68 @@ import (
 //
 // An error is of cairn.CodeInvalid and leaves the document as it is.
 func Update(doc, patch []byte, now time.Time) (updated []byte, changed bool, err error) {
-	for f := range formats(patch) {
-		if _, ok := rawjson.Text(rawjson.Get(f, "id")); !ok {
-			return nil, false, invalid("A format of the asset has no id.", "Send each format with its id, or leave formats out to keep them as they are.")
-		}
+	if err := checkPatch(patch); err != nil {
+		return nil, false, err
 	}
 	base := normalize(doc)
-	folded, patch := foldReferences(base, patch)
+	folded, patch := foldReferences(base, withoutEmptyList(base, patch))
+	if rawjson.IsString(rawjson.Get(base, "id")) {
+		patch = rawjson.Replace(patch, "id", nil) // it is what the document was found by
+	}
 	next := rawjson.Merge(folded, patch)
-	if list := rawjson.Path(next, "formats", "iterable"); !rawjson.IsArray(list) {
+	if list := rawjson.Path(next, "formats", "iterable"); !rawjson.IsArray(list) && !rawjson.IsNull(rawjson.Get(patch, "formats")) {
 		return nil, false, invalid("The asset's formats are no list.", "Send formats as {\"iterable\":[...]}, or leave it out.")
 	}
-	if bytes.Equal(next, base) || rawjson.Same(next, base) {
+	if rawjson.Same(next, base) {
 		return doc, false, nil
 	}
 	next = normalize(refreshFormats(base, next, now))
-	return rawjson.Replace(next, "updated", timestamp(now)), true, nil
+	return touch(next, now), true, nil
+}
+
+// checkPatch refuses a patch that cannot be told what it means.
+func checkPatch(patch []byte) error {
+	if !rawjson.IsObject(patch) {
+		return invalid("The asset is no object.", `Send an asset as {"id":"...",...}.`)
+	}
+	for f := range formats(patch) {
+		if _, ok := rawjson.Text(rawjson.Get(f, "id")); !ok {
+			return invalid("A format of the asset has no id.", "Send each format with its id, or leave formats out to keep them as they are.")
+		}
+	}
+	return nil
+}
+
+// withoutEmptyList returns the patch without the empty list of formats that
+// [Render] fills in for an asset that has none.
+func withoutEmptyList(base, patch []byte) []byte {
+	sent := rawjson.Get(patch, "formats")
+	if rawjson.IsArray(rawjson.Path(base, "formats", "iterable")) || string(rawjson.Get(sent, "iterable")) != "[]" {
+		return patch
+	}
+	rest := rawjson.Merge([]byte("{}"), rawjson.Replace(sent, "iterable", nil)) // without nulls
+	return rawjson.Replace(patch, "formats", orNil(rest))
 }
 
 // UpdateFormat returns the stored form of the asset with the content of one of
 // its formats changed to that of format, a Format as a client sends it.
-// Content, size and time of the format are set, nothing else. ok is false when
-// the asset has no such format.
+// Content, size and time of the format are set, nothing else but the time of
+// the asset. ok is false when the asset has no such format.
 func UpdateFormat(doc []byte, id string, format []byte, now time.Time) (updated []byte, changed, ok bool) {
-	var change rawjson.Object
-	change.SetText("id", id)
-	for _, kind := range []string{"fragment", "file"} {
-		if c := rawjson.Get(format, kind); rawjson.IsObject(c) {
-			change.Set(kind, c)
-		}
-	}
+	change := only(format, contentKinds...)
 	base := normalize(doc)
 	next := editFormats(base, func(f []byte) []byte {
-		if got, _ := rawjson.Text(rawjson.Get(f, "id")); got != id {
+		if got, isText := rawjson.Text(rawjson.Get(f, "id")); !isText || got != id {
 			return f
 		}
 		ok = true
-		return rawjson.Merge(f, change.JSON())
+		return rawjson.Merge(f, change)
 	})
 	if !ok || rawjson.Same(next, base) {
 		return doc, false, ok
 	}
 	next = refreshFormats(base, next, now)
-	return rawjson.Replace(next, "updated", timestamp(now)), true, true
+	return touch(next, now), true, true
 }
 
 // editFormats returns the asset with each format object replaced by what edit
@@ -77,31 +96,48 @@ func editFormats(doc []byte, edit func([]byte) []byte) []byte {
 	return rawjson.Replace(doc, "formats", rawjson.Replace(list, "iterable", rawjson.Array(out...)))
 }
 
-// formatsByID returns the asset's formats by their ids.
+// formatsByID returns the asset's formats by their ids; of several with one id
+// it is the first that references mean.
 func formatsByID(doc []byte) map[string][]byte {
 	byID := map[string][]byte{}
 	for f := range formats(doc) {
-		if id, ok := rawjson.Text(rawjson.Get(f, "id")); ok {
+		if id, ok := rawjson.Text(rawjson.Get(f, "id")); ok && byID[id] == nil {
 			byID[id] = f
 		}
 	}
 	return byID
 }
 
-// editHolders returns the asset with each of its ReferencedFormats (original,
-// preview.base, preview.overlay) replaced by what edit makes of it.
-func editHolders(doc []byte, edit func([]byte) []byte) []byte {
-	if original := rawjson.Get(doc, "original"); rawjson.IsObject(original) {
-		doc = rawjson.Replace(doc, "original", edit(original))
-	}
-	preview := rawjson.Get(doc, "preview")
-	for _, side := range []string{"base", "overlay"} {
-		if holder := rawjson.Get(preview, side); rawjson.IsObject(holder) {
-			preview = rawjson.Replace(preview, side, edit(holder))
+// editByID returns the asset with what changes has for an id put into the
+// format that has it, by put.
+func editByID(doc []byte, changes map[string][]byte, put func(format, change []byte) []byte) []byte {
+	done := map[string]bool{}
+	return editFormats(doc, func(f []byte) []byte {
+		id, ok := rawjson.Text(rawjson.Get(f, "id"))
+		if change := changes[id]; ok && change != nil && !done[id] {
+			done[id] = true
+			return put(f, change)
 		}
-	}
-	if rawjson.IsObject(preview) {
-		doc = rawjson.Replace(doc, "preview", preview)
+		return f
+	})
+}
+
+// places are where an asset holds ReferencedFormats.
+var places = [][]string{{"original"}, {"preview", "base"}, {"preview", "overlay"}}
+
+// editHolders returns the asset with each of its ReferencedFormats replaced by
+// what edit makes of it.
+func editHolders(doc []byte, edit func(place []string, holder []byte) []byte) []byte {
+	for _, place := range places {
+		holder := rawjson.Path(doc, place...)
+		if !rawjson.IsObject(holder) {
+			continue
+		}
+		value := edit(place, holder)
+		if len(place) == 2 {
+			value = rawjson.Replace(rawjson.Get(doc, place[0]), place[1], value)
+		}
+		doc = rawjson.Replace(doc, place[0], value)
 	}
 	return doc
 }
@@ -109,59 +145,77 @@ func editHolders(doc []byte, edit func([]byte) []byte) []byte {
 // normalize returns the asset in the stored form: what its references and
 // flattened assets repeat is taken out, what they alone say stays.
 func normalize(doc []byte) []byte {
-	byID := formatsByID(doc)
+	byID, assetID := formatsByID(doc), rawjson.Get(doc, "id")
 	moved := map[string][]byte{}
-	doc = editHolders(doc, func(holder []byte) []byte {
+	doc = editHolders(doc, func(_ []string, holder []byte) []byte {
 		id, _ := rawjson.Text(rawjson.Get(holder, "id"))
 		format, reference := byID[id], rawjson.Get(holder, "reference")
 		if format == nil || !rawjson.IsObject(reference) {
 			return holder
 		}
-		if content(format) == nil && content(reference) != nil {
-			format = rawjson.Overlay(format, only(reference, "fragment", "file"))
-			byID[id], moved[id] = format, format
+		if withoutContent(format) && hasContent(content(reference)) {
+			moved[id] = only(reference, contentKinds...)
+			format = rawjson.Overlay(format, moved[id])
+			byID[id] = format
 		}
-		return rawjson.Replace(holder, "reference", difference(reference, format))
+		return rawjson.Replace(holder, "reference", difference(reference, format, assetID))
 	})
+	doc = editByID(doc, moved, rawjson.Overlay)
 	flat := flatten(doc)
 	return editFormats(doc, func(f []byte) []byte {
-		id, _ := rawjson.Text(rawjson.Get(f, "id"))
-		if m := moved[id]; m != nil {
-			f = m
+		stored := rawjson.Get(f, "asset")
+		if !rawjson.IsObject(stored) {
+			return f
 		}
-		if stored := rawjson.Get(f, "asset"); rawjson.IsObject(stored) {
-			for _, name := range derived {
+		for _, name := range stale {
+			if !rawjson.IsNull(rawjson.Get(doc, name)) {
 				stored = rawjson.Replace(stored, name, nil)
 			}
-			f = rawjson.Replace(f, "asset", difference(stored, flat.of(id)))
 		}
-		return f
+		return rawjson.Replace(f, "asset", difference(stored, flat.of(rawjson.Get(f, "id")), nil))
 	})
 }
 
-// only returns the object with the named members alone.
-func only(v []byte, names ...string) []byte {
-	var o rawjson.Object
-	for _, name := range names {
-		o.Set(name, rawjson.Get(v, name))
-	}
-	return o.JSON()
+// withoutContent reports whether a format has neither a fragment nor a file.
+func withoutContent(format []byte) bool {
+	return !slices.ContainsFunc(contentKinds, func(kind string) bool { return !rawjson.IsNull(rawjson.Get(format, kind)) })
 }
 
-// difference returns the members of a reference that its format does not say
-// too, or nil when there are none.
-func difference(reference, format []byte) []byte {
-	out := reference
-	for name, v := range rawjson.Members(reference) {
-		n, _ := rawjson.Text(name)
-		if n == "asset" && rawjson.IsString(v) || rawjson.IsNull(v) || rawjson.Same(v, rawjson.Get(format, n)) {
-			out = rawjson.Replace(out, n, nil)
+// only returns the object with the named members alone, those that are objects.
+func only(v []byte, names ...string) []byte {
+	return rawjson.Rewrite(v, func(name string, value []byte) []byte {
+		if slices.Contains(names, name) && rawjson.IsObject(value) {
+			return value
 		}
+		return nil
+	})
+}
+
+// difference returns the members of a reference that neither its format says
+// too, nor, of its asset, the asset's id; nil when there are none.
+func difference(reference, format, assetID []byte) []byte {
+	said := map[string][]byte{}
+	for raw, v := range rawjson.Members(format) {
+		name, _ := rawjson.Text(raw)
+		said[name] = v
 	}
-	if len(out) == len("{}") {
+	if assetID != nil {
+		said["asset"] = assetID
+	}
+	return orNil(rawjson.Rewrite(reference, func(name string, v []byte) []byte {
+		if rawjson.IsNull(v) || rawjson.Equal(v, said[name]) {
+			return nil
+		}
+		return v
+	}))
+}
+
+// orNil returns the object, or nil for one without members.
+func orNil(object []byte) []byte {
+	if len(object) == len("{}") {
 		return nil
 	}
-	return out
+	return object
 }
 
 // foldable are the members of a reference that clients change there.
@@ -169,45 +223,56 @@ var foldable = []string{"fragment", "file", "classification", "icon", "role"}
 
 // foldReferences returns base with the changes applied that patch makes to a
 // format in a reference, but not in the format itself; and patch without these
-// members and without what we fill in on output.
+// members and without what we fill in on output. Where the document's reference
+// says something else than its format, the change stays one of the reference.
 func foldReferences(base, patch []byte) (folded, rest []byte) {
 	sent, stored := formatsByID(patch), formatsByID(base)
 	changes := map[string][]byte{}
-	rest = editHolders(patch, func(holder []byte) []byte {
-		reference := rawjson.Get(holder, "reference")
-		id, _ := rawjson.Text(rawjson.Get(holder, "id"))
-		old := stored[id]
-		if old == nil {
+	rest = editHolders(patch, func(place []string, holder []byte) []byte {
+		id, own := storedReference(base, holder, place)
+		format := stored[id]
+		if format == nil {
 			return holder
 		}
+		reference, shown := rawjson.Get(holder, "reference"), rendered(format, own, nil)
+		var rest rawjson.Object
 		for _, name := range foldable {
-			was, is := rawjson.Get(old, name), rawjson.Get(reference, name)
-			if unchanged(was, is) || !unchanged(was, rawjson.Get(sent[id], name)) {
-				continue
+			is := rawjson.Get(reference, name)
+			switch {
+			case unchanged(rawjson.Get(shown, name), is):
+			case !rawjson.IsNull(rawjson.Get(own, name)):
+				rest.Set(name, is)
+			case unchanged(rawjson.Get(format, name), rawjson.Get(sent[id], name)):
+				changes[id] = rawjson.Replace(changes[id], name, is)
 			}
-			if changes[id] == nil {
-				changes[id] = []byte("{}")
+		}
+		return rawjson.Replace(holder, "reference", orNil(rest.JSON()))
+	})
+	rest = editByID(rest, changes, func(f, change []byte) []byte {
+		return rawjson.Rewrite(f, func(name string, v []byte) []byte {
+			if rawjson.Get(change, name) != nil {
+				return nil
 			}
-			changes[id] = rawjson.Replace(changes[id], name, is)
-		}
-		return rawjson.Replace(holder, "reference", nil)
+			return v
+		})
 	})
-	rest = editFormats(rest, func(f []byte) []byte {
-		id, _ := rawjson.Text(rawjson.Get(f, "id"))
-		for name := range rawjson.Members(changes[id]) {
-			n, _ := rawjson.Text(name)
-			f = rawjson.Replace(f, n, nil)
-		}
-		return rawjson.Replace(f, "asset", nil)
-	})
-	if len(changes) == 0 {
-		return base, rest
+	rest = editFormats(rest, func(f []byte) []byte { return rawjson.Replace(f, "asset", nil) })
+	return editByID(base, changes, rawjson.Merge), rest
+}
+
+// storedReference returns the id of the format that a holder sent for a place
+// means, and what the document stores there as the reference to it.
+func storedReference(doc, sent []byte, place []string) (formatID string, reference []byte) {
+	holder := rawjson.Path(doc, place...)
+	was, _ := rawjson.Text(rawjson.Get(holder, "id"))
+	formatID, ok := rawjson.Text(rawjson.Get(sent, "id"))
+	if !ok {
+		formatID = was
 	}
-	folded = editFormats(base, func(f []byte) []byte {
-		id, _ := rawjson.Text(rawjson.Get(f, "id"))
-		return rawjson.Merge(f, changes[id])
-	})
-	return folded, rest
+	if formatID == was {
+		reference = rawjson.Get(holder, "reference")
+	}
+	return formatID, reference
 }
 
 // unchanged reports whether merging is into was changes nothing.
@@ -216,34 +281,80 @@ func unchanged(was, is []byte) bool {
 }
 
 // refreshFormats sets size and time of the formats whose content is not that
-// of base any more, and drops what references still say of their content.
+// of base any more, and drops what references still say of what changed.
 func refreshFormats(base, next []byte, now time.Time) []byte {
-	old := formatsByID(base)
-	fresh := map[string]bool{}
+	old := map[string][][]byte{}
+	for f := range formats(base) {
+		if id, ok := rawjson.Text(rawjson.Get(f, "id")); ok {
+			old[id] = append(old[id], f)
+		}
+	}
+	changed := map[string][]string{} // names of members by the id of their format
 	next = editFormats(next, func(f []byte) []byte {
 		id, _ := rawjson.Text(rawjson.Get(f, "id"))
-		was := old[id]
-		if was != nil && rawjson.Same(f, was) {
-			return f
+		var was []byte
+		if same := old[id]; len(same) > 0 {
+			was, old[id] = same[0], same[1:]
+			if rawjson.Same(f, was) {
+				return f
+			}
 		}
-		if now := content(f); was == nil || !bytes.Equal(content(was), now) {
-			fresh[id] = true
-			f = rawjson.Replace(f, "bytes", byteDescriptor(contentBytes(now)))
+		for _, name := range foldable {
+			if !slices.Contains(contentKinds, name) && !rawjson.Same(rawjson.Get(was, name), rawjson.Get(f, name)) {
+				changed[id] = append(changed[id], name)
+			}
 		}
-		return rawjson.Replace(f, "updated", timestamp(now))
+		f = withoutOldEncodings(was, f)
+		if was == nil || !sameContent(was, f) {
+			changed[id] = append(changed[id], "fragment", "file", "bytes")
+			f = resize(f)
+		}
+		if was == nil {
+			delete(changed, id) // what came with it
+		}
+		return touch(f, now)
 	})
-	return editHolders(next, func(holder []byte) []byte {
+	return editHolders(next, func(_ []string, holder []byte) []byte {
 		id, _ := rawjson.Text(rawjson.Get(holder, "id"))
 		reference := rawjson.Get(holder, "reference")
-		if !fresh[id] || !rawjson.IsObject(reference) {
+		if len(changed[id]) == 0 || !rawjson.IsObject(reference) {
 			return holder
 		}
-		for _, name := range []string{"fragment", "file", "bytes"} {
-			reference = rawjson.Replace(reference, name, nil)
-		}
-		if len(reference) == len("{}") {
-			reference = nil
-		}
-		return rawjson.Replace(holder, "reference", reference)
+		return rawjson.Replace(holder, "reference", orNil(rawjson.Rewrite(reference, func(name string, v []byte) []byte {
+			if slices.Contains(changed[id], name) {
+				return nil
+			}
+			return v
+		})))
 	})
+}
+
+// sameContent reports whether two formats hold the same text or bytes.
+func sameContent(a, b []byte) bool {
+	for _, kind := range []string{"string", "bytes"} {
+		if !rawjson.Same(rawjson.Get(content(a), kind), rawjson.Get(content(b), kind)) {
+			return false
+		}
+	}
+	return true
+}
+
+// withoutOldEncodings returns a format without the encodings of its text that
+// are still those of the text that it was.
+func withoutOldEncodings(was, format []byte) []byte {
+	for _, kind := range contentKinds {
+		old, c := rawjson.Path(was, kind, "string"), rawjson.Get(format, kind)
+		str := rawjson.Get(c, "string")
+		if raw := rawjson.Get(str, "raw"); !rawjson.IsString(raw) || rawjson.Same(raw, rawjson.Get(old, "raw")) {
+			continue
+		}
+		fresh := rawjson.Rewrite(str, func(name string, v []byte) []byte {
+			if slices.Contains(encodings, name) && rawjson.Same(v, rawjson.Get(old, name)) {
+				return nil
+			}
+			return v
+		})
+		format = rawjson.Replace(format, kind, rawjson.Replace(c, "string", fresh))
+	}
+	return format
 }

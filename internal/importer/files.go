@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"cairn"
@@ -91,18 +92,19 @@ type fileImport struct {
 // application is the Application that imported assets name.
 func application(st api.Status) []byte {
 	var o rawjson.Object
-	return o.SetText("id", FormatID(st.User)).SetText("name", "OPEN_SOURCE").
+	return o.SetText("id", uuid.NewSHA1(uuid.NameSpaceURL, []byte("cairn:import")).String()).SetText("name", "OPEN_SOURCE").
 		SetText("version", st.APILevel).SetText("platform", cairn.Platform(runtime.GOOS)).
 		Set("onboarded", []byte("true")).SetText("privacy", "OPEN").JSON()
 }
 
 func (im *fileImport) run(ctx context.Context, dir string) error {
-	group, ctx := errgroup.WithContext(ctx)
+	// working ends with the group; ctx goes on for what is stored after it.
+	group, working := errgroup.WithContext(ctx)
 	files := make(chan File, workers)
 	var skips Skips
 	group.Go(func() error {
 		defer close(files)
-		for file, err := range Walk(ctx, dir, &skips) {
+		for file, err := range Walk(working, dir, &skips) {
 			if _, ok := errors.AsType[*UnreadableError](err); ok {
 				im.note(err.Error())
 				continue
@@ -112,8 +114,8 @@ func (im *fileImport) run(ctx context.Context, dir string) error {
 			}
 			select {
 			case files <- file:
-			case <-ctx.Done():
-				return ctx.Err()
+			case <-working.Done():
+				return working.Err()
 			}
 		}
 		return nil
@@ -121,7 +123,7 @@ func (im *fileImport) run(ctx context.Context, dir string) error {
 	for range workers {
 		group.Go(func() error {
 			for file := range files {
-				if err := im.file(ctx, file); err != nil {
+				if err := im.file(working, file); err != nil {
 					return err
 				}
 			}

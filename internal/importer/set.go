@@ -28,9 +28,9 @@ func parseSet(s string) (set *byteSet, n int, ok bool) {
 			i += 1 + n
 		case strings.HasPrefix(s[i:], "[:"):
 			// Only what ends in ":]" at the next bracket is a class.
-			name, _, closed := strings.Cut(s[i+2:], "]")
+			name, _, _ := strings.Cut(s[i+2:], "]")
 			class, isClass := strings.CutSuffix(name, ":")
-			if !closed || isClass && !set.addClass(class) {
+			if isClass && !set.addClass(class) {
 				return nil, 0, false
 			}
 			start = 0

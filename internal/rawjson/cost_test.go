@@ -4,16 +4,17 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"cairn/internal/rawjson"
 )
 
-// The work grows with the length of a text, not with its depth: reading the
-// text below each level again would make 50 GB of the five megabytes here, and
-// run into the test's time limit.
+// The work grows with the length of a text, not with its depth: a hundred times
+// that of flat text would be far too much, and reading the text below each level
+// again would be ten thousand times as much.
 func TestCostOfDepth(t *testing.T) {
-	long := `"` + strings.Repeat(`x\n`, 5<<20/3) + `"`
-	many := strings.TrimSuffix(strings.Repeat(`{"a":1},`, 1<<20/8), ",")
+	long := `"` + strings.Repeat(`x\n`, 2<<20/3) + `"`
+	many := strings.TrimSuffix(strings.Repeat(`{"a":1},`, 256<<10/8), ",")
 	for _, kind := range []struct {
 		open, end string
 		levels    int
@@ -23,22 +24,34 @@ func TestCostOfDepth(t *testing.T) {
 		{`[{"id":"x","a":`, `}]`, 4_990},
 	} {
 		for name, core := range map[string][2]string{
-			"a long text":  {long, `"y"`},
+			"a long text":  {long, long[:len(long)-1] + `y"`},
 			"many objects": {"[" + many + `,{"b":1}]`, "[" + many + `,{"b":2}]`},
 		} {
-			base := deep(kind.levels, kind.open, core[0], kind.end)
-			patch := deep(kind.levels, kind.open, core[1], kind.end)
-			if got := rawjson.Merge(base, patch); string(got) != string(patch) {
-				t.Errorf("%s in %d levels of %s: not the patch after the merge", name, kind.levels, kind.open)
-			}
-			if rawjson.Same(base, patch) {
-				t.Errorf("%s in %d levels of %s: the same as another", name, kind.levels, kind.open)
-			}
-			if got := rawjson.Merge([]byte("{}"), patch); string(got) != string(patch) {
-				t.Errorf("%s in %d levels of %s: not what was added to nothing", name, kind.levels, kind.open)
+			flat := timeMerge(t, 1, kind.open, core, kind.end)
+			nested := timeMerge(t, kind.levels, kind.open, core, kind.end)
+			if nested > 100*max(flat, 50*time.Millisecond) {
+				t.Errorf("%s in %d levels of %s: %v, but %v in one", name, kind.levels, kind.open, nested, flat)
 			}
 		}
 	}
+}
+
+// timeMerge merges and compares two nested texts, and returns how long it took.
+func timeMerge(t *testing.T, levels int, open string, core [2]string, end string) time.Duration {
+	t.Helper()
+	base := deep(levels, open, core[0], end)
+	patch := deep(levels, open, core[1], end)
+	start := time.Now()
+	if got := rawjson.Merge(base, patch); string(got) != string(patch) {
+		t.Errorf("%d levels of %s: not the patch after the merge", levels, open)
+	}
+	if got := rawjson.Merge([]byte("{}"), patch); string(got) != string(patch) {
+		t.Errorf("%d levels of %s: not what was added to nothing", levels, open)
+	}
+	if rawjson.Same(base, patch) {
+		t.Errorf("%d levels of %s: the same as another", levels, open)
+	}
+	return time.Since(start)
 }
 
 // Many members and many items are no trouble either.

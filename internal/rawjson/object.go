@@ -83,6 +83,43 @@ func Rewrite(v []byte, edit func(name string, value []byte) []byte) []byte {
 	return o.JSON()
 }
 
+// Prune returns v without the members that drop chooses, at any depth, by their
+// names and the name of the member whose value is the object that they are in,
+// "" for other objects.
+func Prune(v []byte, drop func(parent, name string) bool) []byte {
+	if IsNull(v) {
+		return v
+	}
+	return prune(make([]byte, 0, len(v)), parse(v), "", drop)
+}
+
+func prune(dst []byte, v value, parent string, drop func(parent, name string) bool) []byte {
+	raw := v.raw()
+	switch {
+	case IsObject(raw):
+		o := object{dst: append(dst, '{')}
+		for n, member := range v.members() {
+			if name := n.name(); !drop(parent, name) {
+				o.name(n.raw())
+				o.dst = prune(o.dst, member, name, drop)
+			}
+		}
+		return append(o.dst, '}')
+	case IsArray(raw):
+		dst = append(dst, '[')
+		some := false
+		for e := range v.inside() {
+			if some {
+				dst = append(dst, ',')
+			}
+			some = true
+			dst = prune(dst, e, "", drop)
+		}
+		return append(dst, ']')
+	}
+	return append(dst, raw...)
+}
+
 // Overlay returns the members of base with those of over in their place, and
 // the other members of over behind them. Members of over that are null do not
 // count; of members with the same name the last one does.
