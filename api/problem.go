@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -73,8 +74,8 @@ func ProblemOf(err error) Problem {
 	}
 }
 
-// ReadProblem returns the error that an answer of at least status 400 tells
-// of, whoever sent it.
+// ReadProblem returns the error that an answer of another status than 200
+// tells of, whoever sent it.
 func ReadProblem(status int, contentType string, body []byte) error {
 	var p Problem
 	if strings.HasPrefix(contentType, ProblemType) && json.Unmarshal(body, &p) == nil && p.Code != "" {
@@ -82,7 +83,7 @@ func ReadProblem(status int, contentType string, body []byte) error {
 	}
 	return &cairn.Error{
 		Code:    cairn.CodeInternal,
-		Message: "The answer has status " + http.StatusText(status) + " and does not come from cairn.",
+		Message: fmt.Sprintf("The answer has status %d and does not come from cairn.", status),
 		Hint:    "Check what else listens on this address.",
 	}
 }

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"iter"
 	"net/http"
 	"strconv"
@@ -42,29 +43,37 @@ func items[T any](ctx context.Context, c *Client, path string) iter.Seq2[T, erro
 		}
 		defer resp.Body.Close()
 		d := json.NewDecoder(resp.Body)
-		for range 3 { // { "iterable" [
-			if _, err := d.Token(); err != nil {
-				yield(none, c.cutOff(ctx, err))
-				return
-			}
+		if err := c.expect(ctx, d, json.Delim('{'), "iterable", json.Delim('[')); err != nil {
+			yield(none, err)
+			return
 		}
 		for d.More() {
 			var v T
 			if err := d.Decode(&v); err != nil {
-				yield(none, c.cutOff(ctx, err))
+				yield(none, c.broken(ctx, err))
 				return
 			}
 			if !yield(v, nil) {
 				return
 			}
 		}
-		for range 2 { // ] }
-			if _, err := d.Token(); err != nil {
-				yield(none, c.cutOff(ctx, err))
-				return
-			}
+		if err := c.expect(ctx, d, json.Delim(']'), json.Delim('}')); err != nil {
+			yield(none, err)
 		}
 	}
+}
+
+// expect reads the given tokens.
+func (c *Client) expect(ctx context.Context, d *json.Decoder, tokens ...json.Token) error {
+	for _, want := range tokens {
+		switch got, err := d.Token(); {
+		case err != nil:
+			return c.broken(ctx, err)
+		case got != want:
+			return notOurs(fmt.Errorf("found %v, not %v", got, want))
+		}
+	}
+	return nil
 }
 
 // Asset returns one asset as the API shows it, or cairn.CodeGone.

@@ -34,6 +34,8 @@ func New(base string) *Client {
 	return &Client{base: strings.TrimRight(base, "/"), http: &http.Client{
 		// The daemon is on this machine: no proxy stands in between.
 		Transport: &http.Transport{Proxy: nil, MaxIdleConnsPerHost: 16},
+		// It never redirects. Whatever else does must not lead documents away.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
 
@@ -68,7 +70,7 @@ func (c *Client) call(ctx context.Context, method, path, mediaType string, body 
 	return text, nil
 }
 
-// send sends a request; an answer of status 400 or more is an error.
+// send sends a request; an answer of any status but 200 is an error.
 func (c *Client) send(ctx context.Context, method, path, mediaType string, body io.Reader) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
@@ -86,7 +88,7 @@ func (c *Client) send(ctx context.Context, method, path, mediaType string, body 
 	if err != nil {
 		return nil, c.unreachable(ctx, err)
 	}
-	if resp.StatusCode < 400 {
+	if resp.StatusCode == http.StatusOK {
 		return resp, nil
 	}
 	defer resp.Body.Close()
@@ -121,6 +123,17 @@ func (c *Client) cutOff(ctx context.Context, err error) error {
 		Hint:    "Try again; the daemon's log may say why.",
 		Err:     err,
 	}
+}
+
+// broken says why an answer could not be decoded: it was cut off, or it is not
+// what a daemon sends.
+func (c *Client) broken(ctx context.Context, err error) error {
+	_, syntax := errors.AsType[*json.SyntaxError](err)
+	_, kind := errors.AsType[*json.UnmarshalTypeError](err)
+	if syntax || kind {
+		return notOurs(err)
+	}
+	return c.cutOff(ctx, err)
 }
 
 func notOurs(err error) error {

@@ -43,7 +43,7 @@ func (c *Client) Documents(ctx context.Context, collection string, after int64) 
 				return
 			}
 			if err != nil {
-				err = c.cutOff(ctx, err)
+				err = c.broken(ctx, err)
 			}
 			if !yield(line, err) || err != nil {
 				return
@@ -61,8 +61,10 @@ func (c *Client) WriteDocuments(ctx context.Context, lines []api.DocumentLine) (
 		body.Write(quoted(line.Collection))
 		body.WriteString(`,"id":`)
 		body.Write(quoted(line.ID))
-		body.WriteString(`,"document":`)
-		body.Write(line.Document) // encoding/json would escape it anew
+		if line.Document != nil {
+			body.WriteString(`,"document":`)
+			body.Write(onLine(line.Document)) // encoding/json would escape it anew
+		}
 		body.WriteString("}\n")
 	}
 	var written api.DocumentsWritten
@@ -74,6 +76,12 @@ func (c *Client) WriteDocuments(ctx context.Context, lines []api.DocumentLine) (
 		return written, notOurs(err)
 	}
 	return written, nil
+}
+
+// onLine returns JSON text without newlines. They are white space there, as
+// tabs are; text where they are not is no JSON, with tabs neither.
+func onLine(text []byte) []byte {
+	return bytes.ReplaceAll(text, []byte("\n"), []byte("\t"))
 }
 
 // quoted returns s as a JSON string.

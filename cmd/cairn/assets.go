@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -22,7 +24,7 @@ func assetsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "assets",
 		Short: "list, show, add and delete snippets",
-		Args:  usage(cobra.NoArgs),
+		Args:  group,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(assetsListCommand(), assetsGetCommand(), assetsAddCommand(), assetsDeleteCommand())
@@ -33,7 +35,7 @@ func assetsListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "list all snippets",
-		Args:  usage(cobra.NoArgs),
+		Args:  takes(),
 	}
 	data, asJSON := dataFlag(cmd), jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -98,10 +100,13 @@ func assetsGetCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get ID",
 		Short: "print the text of a snippet, byte for byte",
-		Args:  usage(cobra.ExactArgs(1)),
+		Args:  takes("ID"),
 	}
 	data, asJSON := dataFlag(cmd), jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := checkID(args[0]); err != nil {
+			return err
+		}
 		c, err := daemon(*data)
 		if err != nil {
 			return err
@@ -132,7 +137,7 @@ func assetsAddCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add [FILE|-]",
 		Short: "add a snippet from a file or standard input, and print its id",
-		Args:  usage(cobra.MaximumNArgs(1)),
+		Args:  takes("[FILE]"),
 	}
 	data, asJSON := dataFlag(cmd), jsonFlag(cmd)
 	name := cmd.Flags().String("name", "", "`name` of the snippet (default the file's)")
@@ -170,26 +175,53 @@ func assetsAddCommand() *cobra.Command {
 	return cmd
 }
 
+// checkID keeps what no snippet can be called from becoming part of a path.
+func checkID(id string) error {
+	if cairn.ValidateID(id) == nil {
+		return nil
+	}
+	return &cairn.Error{
+		Code:    cairn.CodeGone,
+		Message: "There is no asset " + cairn.Quote(id) + ".",
+		Hint:    "cairn assets list shows those that are there.",
+	}
+}
+
 // readText reads a file, or in for "-".
 func readText(in io.Reader, file string) (string, error) {
+	name := "standard input"
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
-			return "", err
+			return "", unusable(file, err)
 		}
 		defer f.Close()
-		in = f
+		in, name = f, file
 	}
 	text, err := io.ReadAll(io.LimitReader(in, cairn.MaxDocumentBytes+1))
 	switch {
 	case err != nil:
-		return "", err
+		return "", unusable(name, err)
 	case len(text) > cairn.MaxDocumentBytes:
-		return "", fmt.Errorf("%s is larger than the 32 MiB that a document can have", file)
+		return "", unusable(name, errors.New("it is larger than the 32 MiB that a document can have"))
 	case !utf8.Valid(text):
-		return "", fmt.Errorf("%s is not text in UTF-8", file)
+		return "", unusable(name, errors.New("it is not text in UTF-8"))
 	}
 	return string(text), nil
+}
+
+// unusable says why a file cannot become a snippet.
+func unusable(name string, err error) error {
+	why := err
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		why = e.Err
+	}
+	return &cairn.Error{
+		Code:    cairn.CodeInvalid,
+		Message: fmt.Sprintf("%s cannot be used: %v.", name, why),
+		Hint:    "Name a file of text in UTF-8, or - for standard input.",
+		Err:     err,
+	}
 }
 
 // seed returns a Seed of one text.
@@ -215,10 +247,13 @@ func assetsDeleteCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete ID",
 		Short: "delete a snippet",
-		Args:  usage(cobra.ExactArgs(1)),
+		Args:  takes("ID"),
 	}
 	data, asJSON := dataFlag(cmd), jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := checkID(args[0]); err != nil {
+			return err
+		}
 		c, err := daemon(*data)
 		if err != nil {
 			return err

@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -59,8 +61,12 @@ func dataFolder(given string) (string, error) {
 // daemon returns a client of the daemon that CAIRN_URL names, or else the data
 // folder's file url.
 func daemon(data string) (*client.Client, error) {
-	if url := os.Getenv("CAIRN_URL"); url != "" {
-		return client.New(url), nil
+	if address := os.Getenv("CAIRN_URL"); address != "" {
+		u, err := url.Parse(address)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			return nil, usageError{fmt.Errorf("CAIRN_URL is %s, which is no address: it looks like http://127.0.0.1:39300", cairn.Quote(address))}
+		}
+		return client.New(address), nil
 	}
 	dir, err := dataFolder(data)
 	if err != nil {

@@ -1,14 +1,17 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"cairn"
 	"cairn/internal/importer"
 )
 
@@ -16,7 +19,7 @@ func importCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import",
 		Short: "bring documents in",
-		Args:  usage(cobra.NoArgs),
+		Args:  group,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(importFilesCommand())
@@ -31,7 +34,7 @@ func importFilesCommand() *cobra.Command {
 language follows from the name. Importing again adds nothing; a file that has
 changed updates its asset, unless that was edited here too. .git, node_modules,
 symbolic links, binary files and what .gitignore names are skipped.`,
-		Args: usage(cobra.ExactArgs(1)),
+		Args: takes("DIR"),
 	}
 	data := dataFlag(cmd)
 	asJSON := jsonFlag(cmd)
@@ -59,6 +62,14 @@ symbolic links, binary files and what .gitignore names are skipped.`,
 		if err != nil {
 			if n := report.Added + report.Changed; n > 0 {
 				fmt.Fprintf(cmd.ErrOrStderr(), "stored %d assets before this; run the same command again to go on\n", n)
+			}
+			if e, ok := errors.AsType[*fs.PathError](err); ok {
+				return &cairn.Error{
+					Code:    cairn.CodeInvalid,
+					Message: fmt.Sprintf("%s cannot be imported: %v.", e.Path, e.Err),
+					Hint:    "Name a folder of text files.",
+					Err:     err,
+				}
 			}
 			return err
 		}

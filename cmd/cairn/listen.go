@@ -23,7 +23,10 @@ const (
 func listen(address string, log *slog.Logger) ([]net.Listener, error) {
 	if address != "" {
 		l, err := listenAt(address)
-		return []net.Listener{l}, err
+		if err != nil {
+			return nil, err
+		}
+		return []net.Listener{l}, nil
 	}
 	listeners, err := listenPort(sdkPort)
 	if err != nil {
@@ -63,30 +66,39 @@ func listenPort(port int) ([]net.Listener, error) {
 	return []net.Listener{four}, nil
 }
 
+// checkAddress refuses an address that cannot be listened on, or must not be:
+// whatever is not this machine's loopback would serve the network.
+func checkAddress(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return usageError{fmt.Errorf("%s is no address: it looks like 127.0.0.1:39300", cairn.Quote(address))}
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return usageError{fmt.Errorf("%s has no port from 0 to 65535", cairn.Quote(address))}
+	}
+	if addr, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !addr.IsLoopback()) {
+		return usageError{fmt.Errorf("%s is not an address of this machine's loopback, and cairn listens on no other: use 127.0.0.1:PORT or [::1]:PORT", cairn.Quote(address))}
+	}
+	return nil
+}
+
 // listenAt opens one address that was asked for.
 func listenAt(address string) (net.Listener, error) {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, usageError{fmt.Errorf("%q is no address: it looks like 127.0.0.1:39300", address)}
-	}
-	if host == "localhost" {
-		host = "127.0.0.1"
-	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil || !addr.IsLoopback() {
-		return nil, usageError{fmt.Errorf("%q is not an address of this machine's loopback, and cairn listens on no other: use 127.0.0.1:PORT or [::1]:PORT", address)}
+	if err := checkAddress(address); err != nil {
+		return nil, err
 	}
 	l, err := net.Listen("tcp", address)
-	switch {
-	case err == nil:
+	if err == nil {
 		return l, nil
-	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, syscall.EACCES):
-		return nil, &cairn.Error{
-			Code:    cairn.CodeInUse,
-			Message: fmt.Sprintf("The address %s cannot be bound: %v.", address, errors.Unwrap(err)),
-			Hint:    "Stop what uses it, or choose another with --listen; port 0 takes a free one.",
-			Err:     err,
-		}
 	}
-	return nil, fmt.Errorf("listening on %s: %w", address, err)
+	cause, ok := errors.AsType[syscall.Errno](err)
+	if !ok {
+		return nil, fmt.Errorf("listening on %s: %w", address, err)
+	}
+	return nil, &cairn.Error{
+		Code:    cairn.CodeInUse,
+		Message: fmt.Sprintf("The address %s cannot be bound: %v.", address, cause),
+		Hint:    "Stop what uses it, or choose another with --listen; port 0 takes a free one.",
+		Err:     err,
+	}
 }

@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		Short:         "keep snippets in a local database that serves the Pieces OS API",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          group,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetArgs(args)
@@ -61,6 +61,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetHelpCommand(helpCommand(root))
 	root.AddCommand(serveCommand(), importCommand(), assetsCommand(), statusCommand(), versionCommand())
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
@@ -78,13 +79,40 @@ type usageError struct{ err error }
 func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
 
-// usage checks arguments like cobra, with errors that count as usage.
-func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return usageError{err}
+// takes checks the arguments of a command: one for each name, of which those in
+// brackets may be left out.
+func takes(names ...string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) > len(names) {
+			return usageError{fmt.Errorf("%s is one argument too many", cairn.Quote(args[len(names)]))}
+		}
+		if len(args) < len(names) && !strings.HasPrefix(names[len(args)], "[") {
+			return usageError{fmt.Errorf("the argument %s is missing", names[len(args)])}
 		}
 		return nil
+	}
+}
+
+// group is for a command that only has others below it.
+func group(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("%s has no command %s", cmd.CommandPath(), cairn.Quote(args[0]))}
+	}
+	return nil
+}
+
+// helpCommand is cobra's, but for an error where there is no such command.
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "print what a command does",
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return usageError{fmt.Errorf("there is no command %s", cairn.Quote(strings.Join(args, " ")))}
+			}
+			return cmd.Help()
+		},
 	}
 }
 
@@ -124,7 +152,7 @@ func report(w io.Writer, err error) int {
 // phrase makes of a sentence what the command line prints: lower case at the
 // start, unless that is a name, and no full stop at the end.
 func phrase(sentence string) string {
-	s := strings.TrimSuffix(sentence, ".")
+	s := strings.TrimSuffix(printable(sentence), ".")
 	first, n := utf8.DecodeRuneInString(s)
 	next, _ := utf8.DecodeRuneInString(s[n:])
 	if unicode.IsUpper(first) && (unicode.IsLower(next) || next == ' ') {
@@ -134,10 +162,11 @@ func phrase(sentence string) string {
 }
 
 // printable returns text as it may be shown on a terminal: control characters,
-// which could move its cursor or worse, become U+FFFD.
+// which could move its cursor or worse, and those that change the direction of
+// what follows become U+FFFD.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
 			return unicode.ReplacementChar
 		}
 		return r

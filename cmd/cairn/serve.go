@@ -35,11 +35,11 @@ func serveCommand() *cobra.Command {
 		Long: `Starts the daemon on this machine's loopback addresses: port 1000 where it can
 be bound, and the first free of 39300 to 39333. It prints a line for each
 address and runs until it is interrupted.`,
-		Args: usage(cobra.NoArgs),
+		Args: takes(),
 	}
 	data := dataFlag(cmd)
 	listen := cmd.Flags().String("listen", "", "the one `address` to listen on, as 127.0.0.1:PORT (default $CAIRN_LISTEN; port 0 takes a free one)")
-	level := cmd.Flags().String("log-level", "info", "what to log on standard error: debug, info, warn or error")
+	level := cmd.Flags().String("log-level", "info", "the `level` of what is logged on standard error: debug, info, warn or error")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		var lv slog.Level
 		if err := lv.UnmarshalText([]byte(*level)); err != nil {
@@ -52,6 +52,11 @@ address and runs until it is interrupted.`,
 		address := *listen
 		if address == "" {
 			address = os.Getenv("CAIRN_LISTEN")
+		}
+		if address != "" {
+			if err := checkAddress(address); err != nil {
+				return err // before the data folder is touched
+			}
 		}
 		d := daemonProcess{
 			dir:    dir,
@@ -104,6 +109,8 @@ func (d *daemonProcess) run(ctx context.Context) (err error) {
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return life },
+		// OPTIONS * is for the handler too, whose guard looks at every request.
+		DisableGeneralOptionsHandler: true,
 	}
 	failed := make(chan error, len(d.listeners))
 	for _, l := range d.listeners {
@@ -205,6 +212,11 @@ func (d *daemonProcess) drain(server *http.Server, handler *httpapi.Server, cut 
 	if errors.Is(err, context.DeadlineExceeded) {
 		d.log.Warn("cutting off requests that did not end", "after", drainTime)
 		err = server.Close()
+	}
+	// Shutdown does not wait for websockets, which say goodbye first.
+	select {
+	case <-ended:
+	case <-ctx.Done():
 	}
 	cut()
 	<-ended

@@ -189,10 +189,10 @@ func large(n int, member string) []byte {
 func TestRenderLarge(t *testing.T) {
 	for _, test := range []struct{ formats, name int }{
 		{10_000, 100},
-		{10_000, 1 << 20},
-		{100, 1 << 20},
-		{101, 1 << 20},
-		{1, 1 << 20},
+		{1_000, 1 << 18},
+		{100, 1 << 18},
+		{101, 1 << 18},
+		{1, 1 << 18},
 	} {
 		doc := large(test.formats, strings.Repeat("n", test.name))
 		got := render(t, doc, true)

@@ -37,14 +37,15 @@ func readCurrent(path string) (*current, error) {
 	if err != nil {
 		return nil, cairn.FileError("reading", path, err)
 	}
-	var c current
-	if err := json.Unmarshal(text, &c); err != nil {
+	var version struct{ Format int64 } // all that later formats have in common
+	if err := json.Unmarshal(text, &version); err != nil {
 		return nil, sqlitefile.Damaged(path, "it is not one line of JSON")
 	}
-	if c.Format > currentFormat {
-		return nil, sqlitefile.TooNew(path, int64(c.Format), currentFormat)
+	if version.Format > currentFormat {
+		return nil, sqlitefile.TooNew(path, version.Format, currentFormat)
 	}
-	if c.Format < 1 || c.Live != filepath.Base(c.Live) || !strings.HasSuffix(c.Live, ".db") {
+	var c current
+	if err := json.Unmarshal(text, &c); err != nil || c.Format < 1 || c.Live != filepath.Base(c.Live) || !strings.HasSuffix(c.Live, ".db") {
 		return nil, sqlitefile.Damaged(path, "it names no generation")
 	}
 	return &c, nil
@@ -61,6 +62,11 @@ func writeCurrent(path string, c current) error {
 // recoverLive removes what a crash left half made, and returns the file of the
 // live generation, which it makes in an empty data folder.
 func recoverLive(ctx context.Context, cfg Config) (string, error) {
+	path := filepath.Join(cfg.Dir, currentFile)
+	c, err := readCurrent(path)
+	if err != nil {
+		return "", err
+	}
 	folder := filepath.Join(cfg.Dir, generationsFolder)
 	if err := durable.MkdirAll(folder); err != nil {
 		return "", cairn.FileError("creating", folder, err)
@@ -73,11 +79,6 @@ func recoverLive(ctx context.Context, cfg Config) (string, error) {
 		for _, name := range removed {
 			cfg.Log.Info("removed a file that was never finished", "file", name)
 		}
-	}
-	path := filepath.Join(cfg.Dir, currentFile)
-	c, err := readCurrent(path)
-	if err != nil {
-		return "", err
 	}
 	if c == nil {
 		name, err := first(ctx, cfg, folder)
@@ -102,17 +103,13 @@ func first(ctx context.Context, cfg Config, folder string) (string, error) {
 	}
 	var files []string
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), ".db") {
+		if strings.HasSuffix(e.Name(), ".db") && !e.IsDir() {
 			files = append(files, filepath.Join(folder, e.Name()))
 		}
 	}
 	for _, file := range files {
-		db, err := sqlitefile.Open(file, 1)
+		stats, err := inspect(ctx, file)
 		if err != nil {
-			return "", err
-		}
-		stats, err := readStats(ctx, db)
-		if err := errors.Join(err, db.Close()); err != nil {
 			return "", failure(file, err)
 		}
 		if stats.Revision > 0 {

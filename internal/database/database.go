@@ -89,10 +89,10 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		changed: make(chan struct{}),
 		lists:   map[*listing]struct{}{},
 	}
+	d.turn <- struct{}{}
 	if err := d.open(ctx); err != nil {
 		return nil, errors.Join(d.wrap(err), d.Close())
 	}
-	d.turn <- struct{}{}
 	return d, nil
 }
 
@@ -101,11 +101,11 @@ func (d *DB) open(ctx context.Context) error {
 	if err := probe(d.path); err != nil {
 		return err
 	}
-	var err error
-	if d.writer, err = sqlitefile.Open(d.path, 1); err != nil {
+	if _, err := inspect(ctx, d.path); err != nil {
 		return err
 	}
-	if err := checkSchema(ctx, d.writer, d.path); err != nil {
+	var err error
+	if d.writer, err = sqlitefile.Open(d.path, 1); err != nil {
 		return err
 	}
 	if d.stmts, err = prepare(ctx, d.writer); err != nil {
@@ -124,6 +124,8 @@ func (d *DB) open(ctx context.Context) error {
 // Close waits for the write under way and closes the files. No method may be
 // called afterwards.
 func (d *DB) Close() error {
+	<-d.turn
+	defer func() { d.turn <- struct{}{} }()
 	var errs []error
 	if d.reader != nil {
 		errs = append(errs, d.reader.Close())

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"os"
 
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"cairn"
 	"cairn/internal/sqlitefile"
 )
@@ -12,12 +15,31 @@ import (
 // wrap turns an error of SQLite or of the file system into a *cairn.Error.
 func (d *DB) wrap(err error) error { return failure(d.path, err) }
 
+// errCut says that the text of a document does not end as an object does.
+var errCut = errors.New("a document without its end")
+
+// errState says that the state row holds what no write puts there.
+var errState = errors.New("a state row of other types")
+
 // failure is wrap for the given file.
 func failure(path string, err error) error {
-	if errors.Is(err, sql.ErrNoRows) {
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
 		return sqlitefile.Damaged(path, "its state row is missing")
+	case errors.Is(err, errState):
+		return sqlitefile.Damaged(path, "its state row is not what was written")
+	case isConstraint(err):
+		return sqlitefile.Damaged(path, "its documents are not those that its state row counts")
+	case errors.Is(err, errCut):
+		return sqlitefile.Damaged(path, "a document in it lacks its end")
 	}
 	return sqlitefile.Failure(path, err)
+}
+
+// isConstraint reports whether a row is there that must not be.
+func isConstraint(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code()&0xff == sqlite3.SQLITE_CONSTRAINT
 }
 
 // probe opens the file as the system would, for the reason that SQLite keeps
@@ -30,5 +52,9 @@ func probe(path string) error {
 	if err != nil {
 		return cairn.FileError("opening", path, err)
 	}
-	return f.Close()
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = sqlitefile.Damaged(path, "it is no file")
+	}
+	return errors.Join(err, f.Close())
 }

@@ -19,7 +19,7 @@ func (d *DB) List(ctx context.Context, collection string) iter.Seq2[cairn.Docume
 		l := &listing{collection: collection, moved: map[string]struct{}{}}
 		d.commit.Lock()
 		d.lists[l] = struct{}{}
-		end := d.Stats().Revision
+		l.end = d.Stats().Revision
 		d.commit.Unlock()
 		defer func() {
 			d.commit.Lock()
@@ -27,7 +27,7 @@ func (d *DB) List(ctx context.Context, collection string) iter.Seq2[cairn.Docume
 			d.commit.Unlock()
 		}()
 		for {
-			page, more, err := d.listPage(ctx, l, end)
+			page, more, err := d.listPage(ctx, l)
 			if err != nil {
 				yield(cairn.Document{}, d.wrap(err))
 				return
@@ -58,6 +58,7 @@ func (d *DB) List(ctx context.Context, collection string) iter.Seq2[cairn.Docume
 // it here, before it commits.
 type listing struct {
 	collection string
+	end        int64 // the newest revision when it began
 
 	mu       sync.Mutex
 	position int64               // all pages up to this revision were read
@@ -70,7 +71,9 @@ func (d *DB) warn(all []moved) {
 	for l := range d.lists {
 		l.mu.Lock()
 		for _, m := range all {
-			if m.collection == l.collection && m.from > l.position {
+			// What moves from behind the end had its page, was noted when it
+			// moved there, or is new.
+			if m.collection == l.collection && l.position < m.from && m.from <= l.end {
 				l.moved[m.id] = struct{}{}
 			}
 		}
@@ -78,13 +81,15 @@ func (d *DB) warn(all []moved) {
 	}
 }
 
-// listPage reads the next page up to the revision end. The plus sign keeps
-// SQLite from the index by collection, after which it would have to sort all
-// documents for each page.
-func (d *DB) listPage(ctx context.Context, l *listing, end int64) (page []cairn.Document, more bool, err error) {
-	rows, err := d.reader.QueryContext(ctx,
-		"SELECT revision, collection, id, json FROM documents WHERE revision > ? AND revision <= ? AND +collection = ? ORDER BY revision",
-		l.position, end, l.collection)
+// listQuery has a plus sign that keeps SQLite from the index by collection, after
+// which it would have to sort all documents for each page.
+const listQuery = `
+	SELECT revision, collection, id, json FROM documents
+	WHERE revision > ? AND revision <= ? AND +collection = ? ORDER BY revision`
+
+// listPage reads the next page.
+func (d *DB) listPage(ctx context.Context, l *listing) (page []cairn.Document, more bool, err error) {
+	rows, err := d.reader.QueryContext(ctx, listQuery, l.position, l.end, l.collection)
 	if err != nil {
 		return nil, false, err
 	}
@@ -98,7 +103,7 @@ func (d *DB) listPage(ctx context.Context, l *listing, end int64) (page []cairn.
 		// Noted while the page was read, which still saw it in its place.
 		delete(l.moved, doc.ID)
 	}
-	l.position = end
+	l.position = l.end
 	if more {
 		l.position = page[len(page)-1].Revision
 	}

@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -112,6 +113,29 @@ func fill(ctx context.Context, path string) error {
 	return db.Close() // checkpoints, and removes the WAL
 }
 
+// inspect returns the numbers of a file that is a generation this build can
+// use, and refuses any other. It leaves the file as it is.
+func inspect(ctx context.Context, path string) (stats cairn.Stats, err error) {
+	db, err := sqlitefile.OpenReadOnly(path)
+	if err != nil {
+		return stats, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := checkSchema(ctx, db, path); err != nil {
+		return stats, err
+	}
+	for _, query := range []string{
+		"SELECT revision, collection, id, json FROM documents LIMIT 0",
+		"SELECT revision, collection, id FROM deletions LIMIT 0",
+		"SELECT ref, collection, id FROM refs LIMIT 0",
+	} {
+		if _, err := db.ExecContext(ctx, query); err != nil {
+			return stats, err
+		}
+	}
+	return readStats(ctx, db)
+}
+
 // checkSchema refuses a file that is not a generation this build can use.
 func checkSchema(ctx context.Context, db *sql.DB, path string) error {
 	var id, version, size int64
@@ -151,12 +175,23 @@ type querier interface {
 
 func readStats(ctx context.Context, q querier) (cairn.Stats, error) {
 	var s cairn.Stats
-	var digest []byte
+	var values [6]any // of the types that the file has, which may be damaged
 	err := q.QueryRowContext(ctx, "SELECT line, revision, documents, deletions, bytes, digest FROM state").
-		Scan(&s.Line, &s.Revision, &s.Documents, &s.Deletions, &s.Bytes, &digest)
+		Scan(&values[0], &values[1], &values[2], &values[3], &values[4], &values[5])
 	if err != nil {
 		return s, err
 	}
-	s.Digest, err = cairn.ParseDigest(digest)
-	return s, err
+	line, ok := values[0].(string)
+	digest, isBlob := values[5].([]byte)
+	ok = ok && isBlob
+	for i, number := range []*int64{&s.Revision, &s.Documents, &s.Deletions, &s.Bytes} {
+		var isNumber bool
+		*number, isNumber = values[i+1].(int64)
+		ok = ok && isNumber && *number >= 0
+	}
+	s.Line = line
+	if s.Digest, err = cairn.ParseDigest(digest); err != nil || !ok {
+		return s, errState
+	}
+	return s, nil
 }

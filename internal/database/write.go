@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 
 	"cairn"
 )
@@ -48,7 +49,7 @@ func prepare(ctx context.Context, db *sql.DB) (statements, error) {
 // CodeReadOnly, CodeDamaged.
 func (d *DB) Apply(ctx context.Context, docs []cairn.Document) ([]cairn.Result, error) {
 	for _, doc := range docs {
-		if err := doc.Validate(); err != nil {
+		if err := check(doc); err != nil {
 			return nil, err
 		}
 	}
@@ -69,11 +70,28 @@ func (d *DB) Apply(ctx context.Context, docs []cairn.Document) ([]cairn.Result, 
 	return results, nil
 }
 
+// check refuses a document that must not be written.
+func check(doc cairn.Document) error {
+	if err := doc.Validate(); err != nil || doc.Deleted() {
+		return err
+	}
+	if n := len(doc.JSON); n < len("{}") || doc.JSON[0] != '{' || doc.JSON[n-1] != '}' {
+		return &cairn.Error{
+			Code:    cairn.CodeInvalid,
+			Message: fmt.Sprintf("The document %s is no JSON object.", cairn.Quote(doc.ID)),
+			Hint:    `A document is an object, as in {"id":"..."}.`,
+		}
+	}
+	return nil
+}
+
 // Update reads one document and writes what edit makes of it, with no write in
-// between. An error of edit is returned as it is, and nothing is written. A
-// document that is not there is cairn.CodeGone.
+// between. An error of edit is returned as it is, and nothing is written; a
+// text of nil is an error, not a deletion. A document that is not there is
+// cairn.CodeGone.
 func (d *DB) Update(ctx context.Context, collection, id string, edit func(json []byte) ([]byte, error)) (cairn.Document, error) {
 	var doc cairn.Document
+	var refused error
 	err := d.write(ctx, func(w *write) error {
 		old, err := w.find(collection, id)
 		if err != nil {
@@ -83,18 +101,29 @@ func (d *DB) Update(ctx context.Context, collection, id string, edit func(json [
 			return gone(collection, id)
 		}
 		text, err := edit(old.JSON)
-		if err != nil {
-			return err
-		}
 		doc = cairn.Document{Collection: collection, ID: id, JSON: text}
-		if err := doc.Validate(); err != nil {
-			return err
+		switch {
+		case err != nil:
+			refused = err
+		case text == nil:
+			refused = errors.New("an edit made no document")
+		default:
+			refused = check(doc)
+		}
+		if refused != nil {
+			return refused
 		}
 		r, err := w.apply(doc)
 		doc.Revision = r.Revision
 		return err
 	})
-	return doc, err
+	if refused != nil {
+		return cairn.Document{}, refused
+	}
+	if err != nil {
+		return cairn.Document{}, err
+	}
+	return doc, nil
 }
 
 // write is one write transaction.
@@ -128,9 +157,12 @@ func (d *DB) write(ctx context.Context, fn func(*write) error) error {
 	if err != nil {
 		return d.wrap(err)
 	}
-	w := &write{ctx: ctx, d: d, tx: tx, stats: d.Stats()}
-	before := w.stats
-	defer tx.Rollback() // without effect after Commit
+	defer tx.Rollback() // without effect after Commit; also for a panic in fn
+	before, err := readStats(ctx, tx)
+	if err != nil {
+		return d.wrap(err)
+	}
+	w := &write{ctx: ctx, d: d, tx: tx, stats: before}
 	if err := fn(w); err != nil {
 		return d.wrap(err)
 	}
@@ -187,7 +219,9 @@ func (w *write) find(collection, id string) (cairn.Document, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return doc, nil
 	}
-	doc.JSON = textBytes(text)
+	if err == nil {
+		doc.JSON, err = whole(text)
+	}
 	return doc, err
 }
 

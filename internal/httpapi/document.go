@@ -22,15 +22,21 @@ const (
 
 // readDocuments is GET /v1/documents: a line for each change after a revision.
 func (s *Server) readDocuments(w http.ResponseWriter, r *http.Request) error {
-	collection := r.URL.Query().Get("collection")
+	collection, err := parameter(r, "collection")
+	if err != nil {
+		return err
+	}
 	if collection != "" {
 		if err := cairn.ValidateCollection(collection); err != nil {
 			return err
 		}
 	}
+	text, err := parameter(r, "after")
+	if err != nil {
+		return err
+	}
 	after := int64(0)
-	if text := r.URL.Query().Get("after"); text != "" {
-		var err error
+	if text != "" {
 		if after, err = strconv.ParseInt(text, 10, 64); err != nil || after < 0 {
 			return &cairn.Error{
 				Code:    cairn.CodeInvalid,
@@ -71,7 +77,15 @@ func writeLine(buf *bufio.Writer, doc cairn.Document) error {
 
 // readDocument is GET /v1/documents/{collection}/{id}: the document as stored.
 func (s *Server) readDocument(w http.ResponseWriter, r *http.Request) error {
-	doc, err := s.cfg.Documents.Get(r.Context(), r.PathValue("collection"), r.PathValue("id"))
+	collection := r.PathValue("collection")
+	if cairn.ValidateCollection(collection) != nil {
+		return &cairn.Error{
+			Code:    cairn.CodeGone,
+			Message: "There is no collection " + cairn.Quote(collection) + ".",
+			Hint:    "A collection is a lower-case word such as assets or tags.",
+		}
+	}
+	doc, err := s.cfg.Documents.Get(r.Context(), collection, r.PathValue("id"))
 	if err != nil {
 		return err
 	}
@@ -126,14 +140,10 @@ func count(out *api.DocumentsWritten, results []cairn.Result) {
 // storedBefore adds to an error how much of the request was stored before it.
 func storedBefore(err error, out api.DocumentsWritten) error {
 	stored := out.Added + out.Changed
-	e, ok := errors.AsType[*cairn.Error](err)
-	if !ok || stored == 0 {
-		return err
+	if stored == 0 {
+		return told(err, "Nothing of this request was stored.")
 	}
-	told := *e
-	told.Message += fmt.Sprintf(" %d documents of this request had been stored before.", stored)
-	told.Hint += " Sending all of it again is safe."
-	return &told
+	return told(err, fmt.Sprintf("Before that, %d documents of this request were stored; sending all of it again is safe.", stored))
 }
 
 // documentReader reads the lines of POST /v1/documents.

@@ -3,8 +3,13 @@ package httpapi
 import (
 	"bufio"
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -13,8 +18,12 @@ import (
 	"cairn/internal/rawjson"
 )
 
-// identifiersPerFrame bounds a frame of the identifier stream.
-const identifiersPerFrame = 1000
+const (
+	// identifiersPerFrame bounds a frame of the identifier stream.
+	identifiersPerFrame = 1000
+	// closeGrace is how long a frame may still take when the stream ends.
+	closeGrace = time.Second
+)
 
 // assetIdentifiers is GET /assets/identifiers: FlattenedAssets of ids alone.
 func (s *Server) assetIdentifiers(w http.ResponseWriter, r *http.Request) error {
@@ -68,28 +77,89 @@ func (s *Server) streamIdentifiers(w http.ResponseWriter, r *http.Request) error
 			return o.Set("asset", id).JSON()
 		})
 	}
-	s.streams.Add(1)
-	defer s.streams.Done()
-	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-		InsecureSkipVerify: true, // the guard has looked at Origin and Host
-	})
-	if err != nil {
-		return nil // Accept has answered
+	if err := s.beginStream(); err != nil {
+		return err
 	}
+	defer s.streams.Done()
+	conn, err := accept(w, r)
+	if err != nil {
+		return err
+	}
+	var reading sync.WaitGroup
+	defer reading.Wait()
 	defer conn.CloseNow()
-	ctx, cancel := context.WithCancel(conn.CloseRead(r.Context()))
+	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
+	reading.Go(func() {
+		defer cancel()
+		discard(r.Context(), conn)
+	})
 
-	err = s.sendIdentifiers(ctx, conn)
+	err = s.sendIdentifiers(ctx, r.Context(), conn)
 	switch {
 	case s.life.Err() != nil:
 		_ = conn.Close(websocket.StatusGoingAway, "the daemon is stopping")
-	case ctx.Err() == nil && err != nil:
+	case ctx.Err() == nil && !errors.Is(err, errClientGone):
 		s.cfg.Log.Error("identifier stream failed", "err", err)
 		_ = conn.Close(websocket.StatusInternalError, string(cairn.CodeOf(err)))
 	}
 	return nil
+}
+
+// discard reads what the client sends, which means nothing here, until it is
+// gone.
+func discard(ctx context.Context, conn *websocket.Conn) {
+	for {
+		_, message, err := conn.Reader(ctx)
+		if err != nil {
+			return
+		}
+		if _, err := io.Copy(io.Discard, message); err != nil {
+			return
+		}
+	}
+}
+
+// accept opens the websocket that a request asks for.
+func accept(w http.ResponseWriter, r *http.Request) (*websocket.Conn, error) {
+	shake := handshake{response: w.(*response)}
+	conn, err := websocket.Accept(&shake, r, &websocket.AcceptOptions{
+		InsecureSkipVerify: true, // the guard has looked at Origin and Host
+	})
+	if !shake.refused {
+		return conn, err
+	}
+	w.Header().Del("Connection")
+	w.Header().Del("Upgrade")
+	return nil, &cairn.Error{
+		Code:    cairn.CodeInvalid,
+		Message: "The request asks for a websocket, but not as RFC 6455 has it.",
+		Hint:    "Send GET over HTTP/1.1 with Connection: Upgrade, Upgrade: websocket, Sec-WebSocket-Version: 13 and a Sec-WebSocket-Key; or leave out Upgrade to get the current state as JSON.",
+		Err:     err,
+	}
+}
+
+// handshake keeps the websocket library from answering itself when it refuses
+// a request.
+type handshake struct {
+	*response
+	refused bool
+}
+
+func (h *handshake) WriteHeader(status int) {
+	if status == http.StatusSwitchingProtocols {
+		h.response.WriteHeader(status)
+		return
+	}
+	h.refused = true
+}
+
+func (h *handshake) Write(b []byte) (int, error) {
+	if h.refused {
+		return len(b), nil
+	}
+	return h.response.Write(b)
 }
 
 // websocketRequested tells the two uses of a stream's path apart.
@@ -99,9 +169,14 @@ func websocketRequested(r *http.Request) bool {
 
 // sendIdentifiers sends the state, then changes until ctx ends. It reads what
 // changed from the database when the client is ready for it, so a slow client
-// costs no memory and delays nobody.
-func (s *Server) sendIdentifiers(ctx context.Context, conn *websocket.Conn) error {
-	out := frames{ctx: ctx, conn: conn}
+// costs no memory and delays nobody. A frame under way when ctx ends is still
+// sent, so that a close can follow it, unless life, that of the connection,
+// ends too or the client does not take it in time.
+func (s *Server) sendIdentifiers(ctx, life context.Context, conn *websocket.Conn) error {
+	writing, giveUp := context.WithCancel(life)
+	defer giveUp()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(closeGrace, giveUp) })()
+	out := frames{ctx: writing, conn: conn, stall: s.cfg.WriteStall}
 	docs := s.cfg.Documents
 	changed, seen := docs.Changed(), docs.Stats().Revision
 	for id, err := range docs.IDs(ctx, cairn.CollectionAssets) {
@@ -122,6 +197,7 @@ func (s *Server) sendIdentifiers(ctx context.Context, conn *websocket.Conn) erro
 			return ctx.Err()
 		}
 		changed = docs.Changed()
+		newest := docs.Stats().Revision
 		for doc, err := range docs.Changes(ctx, cairn.CollectionAssets, seen) {
 			if err != nil {
 				return err
@@ -134,13 +210,18 @@ func (s *Server) sendIdentifiers(ctx context.Context, conn *websocket.Conn) erro
 		if err := out.flush(false); err != nil {
 			return err
 		}
+		seen = max(seen, newest) // the changes of other collections are seen too
 	}
 }
+
+// errClientGone is the end of a stream that nobody reads any more.
+var errClientGone = errors.New("the client is gone")
 
 // frames gathers identifiers into text frames of StreamedIdentifiers.
 type frames struct {
 	ctx   context.Context
 	conn  *websocket.Conn
+	stall time.Duration // how long a frame may take
 	items [][]byte
 }
 
@@ -160,5 +241,10 @@ func (f *frames) flush(empty bool) error {
 	var o rawjson.Object
 	o.Set("iterable", rawjson.Array(f.items...))
 	f.items = f.items[:0]
-	return f.conn.Write(f.ctx, websocket.MessageText, o.JSON())
+	ctx, cancel := context.WithTimeout(f.ctx, f.stall)
+	defer cancel()
+	if err := f.conn.Write(ctx, websocket.MessageText, o.JSON()); err != nil {
+		return fmt.Errorf("%w: %w", errClientGone, err)
+	}
+	return nil
 }

@@ -7,9 +7,10 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"os"
+	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"cairn"
 	"cairn/internal/rawjson"
@@ -32,7 +33,7 @@ func readObject(r *http.Request) ([]byte, error) {
 	n, err := text.ReadFrom(io.LimitReader(r.Body, maxBodyBytes+1))
 	switch {
 	case err != nil:
-		return nil, readError(err)
+		return nil, told(readError(err), "Nothing was changed.")
 	case n == 0:
 		return []byte("{}"), nil
 	}
@@ -95,26 +96,67 @@ func notJSON(what string, err error) error {
 	return &cairn.Error{Code: cairn.CodeInvalid, Message: message, Hint: "Send valid JSON in UTF-8. Nothing was changed."}
 }
 
+// stalled says that a client stopped sending.
+func stalled(after time.Duration) error {
+	return &cairn.Error{
+		Code:    cairn.CodeTimeout,
+		Message: fmt.Sprintf("Nothing of the body came for %s.", after),
+		Hint:    "Send it again.",
+	}
+}
+
 // readError turns a failure to read a body into one for the client.
 func readError(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return &cairn.Error{
-			Code:    cairn.CodeTimeout,
-			Message: fmt.Sprintf("Nothing of the body came for %s. Nothing was changed.", readStall),
-			Hint:    "Send it again.",
-		}
+	if _, ok := errors.AsType[*cairn.Error](err); ok {
+		return err
 	}
 	return &cairn.Error{
 		Code:    cairn.CodeInvalid,
-		Message: "The body could not be read to its end. Nothing was changed.",
+		Message: "The body could not be read to its end.",
 		Hint:    "Send it again, with a Content-Length that is true.",
 		Err:     err,
 	}
 }
 
+// told returns the error with another sentence in its message.
+func told(err error, sentence string) error {
+	e, ok := errors.AsType[*cairn.Error](err)
+	if !ok {
+		e = &cairn.Error{Code: cairn.CodeInternal, Message: "The daemon failed at this request.", Hint: "Its log says why.", Err: err}
+	}
+	more := *e
+	more.Message += " " + sentence
+	return &more
+}
+
+// parameter returns a query parameter, or "" when it is absent.
+func parameter(r *http.Request, name string) (string, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return "", &cairn.Error{
+			Code:    cairn.CodeInvalid,
+			Message: "The query " + cairn.Quote(r.URL.RawQuery) + " cannot be read.",
+			Hint:    "It is name=value&name=value, with % and other special characters escaped.",
+			Err:     err,
+		}
+	}
+	values := query[name]
+	if len(values) > 1 {
+		return "", &cairn.Error{
+			Code:    cairn.CodeInvalid,
+			Message: fmt.Sprintf("The parameter %s comes %d times.", name, len(values)),
+			Hint:    "Send it once.",
+		}
+	}
+	return query.Get(name), nil
+}
+
 // flag returns a query parameter that is true or false; absent means fallback.
 func flag(r *http.Request, name string, fallback bool) (bool, error) {
-	text := r.URL.Query().Get(name)
+	text, err := parameter(r, name)
+	if err != nil {
+		return false, err
+	}
 	if text == "" {
 		return fallback, nil
 	}

@@ -4,40 +4,36 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
+	"os"
 	"time"
 
 	"cairn/api"
 )
 
-const (
-	// writeStall is how long a client may take none of an answer before the
-	// connection is cut. A slow one is fine: each piece has this time anew.
-	writeStall = 5 * time.Minute
-	// readStall is how long a client may send nothing of its body.
-	readStall = time.Minute
-	// pieceBytes is how much of a long answer is written at once.
-	pieceBytes = 64 << 10
-)
+// pieceBytes is how much of a long answer is written at once.
+const pieceBytes = 64 << 10
 
 // response is the ResponseWriter of all handlers: it knows whether an answer
 // has begun, and gives each piece of it its own time.
 type response struct {
 	http.ResponseWriter
 	control *http.ResponseController
+	stall   time.Duration
 	begun   bool
 }
 
-func newResponse(w http.ResponseWriter) *response {
-	rw := &response{ResponseWriter: w, control: http.NewResponseController(w)}
+func newResponse(w http.ResponseWriter, stall time.Duration) *response {
+	rw := &response{ResponseWriter: w, control: http.NewResponseController(w), stall: stall}
 	rw.finish()
 	return rw
 }
 
 // finish gives what the http.Server still has to write its time. Writers
 // without deadlines, as in tests, are none the worse.
-func (w *response) finish() { _ = w.control.SetWriteDeadline(time.Now().Add(writeStall)) }
+func (w *response) finish() { _ = w.control.SetWriteDeadline(time.Now().Add(w.stall)) }
 
 // Unwrap is for http.ResponseController and the websocket library.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
@@ -57,16 +53,47 @@ func (w *response) Write(b []byte) (int, error) {
 type body struct {
 	io.ReadCloser
 	control *http.ResponseController
+	stall   time.Duration
+	err     error // that ended it; the http.Server's body says io.EOF afterwards
+}
+
+// timeBody returns the request with a body that may not stall. It is a copy:
+// the http.Server looks at the body of its own request to find out what is left
+// of it before it answers, and it would read all of one that it does not know.
+func timeBody(r *http.Request, control *http.ResponseController, stall time.Duration) *http.Request {
+	if r.Body == http.NoBody {
+		return r
+	}
+	// A handler may answer without reading; then the http.Server reads.
+	_ = control.SetReadDeadline(time.Now().Add(stall))
+	timed := r.WithContext(r.Context())
+	timed.Body = &body{ReadCloser: r.Body, control: control, stall: stall}
+	return timed
+}
+
+// dropBody has the answer not wait for what is still to come of the body.
+func dropBody(r *http.Request, control *http.ResponseController) {
+	if r.Body != http.NoBody {
+		_ = control.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
 func (b *body) Read(p []byte) (int, error) {
-	_ = b.control.SetReadDeadline(time.Now().Add(readStall))
+	if b.err != nil {
+		return 0, b.err
+	}
+	_ = b.control.SetReadDeadline(time.Now().Add(b.stall))
 	n, err := b.ReadCloser.Read(p)
-	if err != nil {
+	switch {
+	case errors.Is(err, io.EOF):
 		// The server reads on in the background to notice a client that
 		// hangs up; that must not run into this deadline.
 		_ = b.control.SetReadDeadline(time.Time{})
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		// The deadline stays: the answer must not wait for the rest either.
+		err = stalled(b.stall)
 	}
+	b.err = err
 	return n, err
 }
 

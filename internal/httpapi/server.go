@@ -63,6 +63,11 @@ type Config struct {
 	Now func() time.Time
 	// NewID draws ids; nil means random UUIDs.
 	NewID func() string
+	// ReadStall is how long a client may send nothing of its body, WriteStall
+	// how long it may take nothing of an answer; then the connection is cut. A
+	// slow client is fine: each piece has this time anew. Zero means a minute
+	// and five.
+	ReadStall, WriteStall time.Duration
 	// Log gets each request at debug level and each failure; nil means
 	// slog.Default.
 	Log *slog.Logger
@@ -73,10 +78,14 @@ type Server struct {
 	cfg   Config
 	guard guard
 	mux   *http.ServeMux
+	// literals has the methods of each path without parameters.
+	literals map[string][]string
 
-	// life ends when Close is called; streams counts what it ends.
+	// life ends when Close is called; streams counts what it ends. closing
+	// orders the two: nothing is counted any more when life has ended.
 	life    context.Context
-	end     context.CancelCauseFunc
+	end     context.CancelFunc
+	closing sync.Mutex
 	streams sync.WaitGroup
 }
 
@@ -91,85 +100,68 @@ func New(cfg Config) *Server {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
+	if cfg.ReadStall == 0 {
+		cfg.ReadStall = time.Minute
+	}
+	if cfg.WriteStall == 0 {
+		cfg.WriteStall = 5 * time.Minute
+	}
 	if cfg.Status == nil {
 		cfg.Status = func() api.Status { return api.Status{} }
 	}
-	s := &Server{cfg: cfg, guard: newGuard(cfg.Hosts, cfg.Origins), mux: http.NewServeMux()}
-	s.life, s.end = context.WithCancelCause(context.Background())
+	s := &Server{cfg: cfg, guard: newGuard(cfg.Hosts, cfg.Origins), mux: http.NewServeMux(), literals: map[string][]string{}}
+	s.life, s.end = context.WithCancel(context.Background())
 	s.routes()
 	return s
 }
 
 // Close ends the streams that would otherwise never end, and waits for those
-// which left HTTP (websockets). Requests that come afterwards are served.
+// which left HTTP (websockets). Requests that come afterwards are served, but
+// for streams without end: those get cairn.CodeShuttingDown.
 func (s *Server) Close() {
-	s.end(errShuttingDown)
+	s.closing.Lock()
+	s.end()
+	s.closing.Unlock()
 	s.streams.Wait()
 }
 
-var errShuttingDown = &cairn.Error{
-	Code:    cairn.CodeShuttingDown,
-	Message: "The daemon is stopping.",
-	Hint:    "Start it again with cairn serve.",
-}
-
-// handler answers a request or returns why not.
-type handler func(w http.ResponseWriter, r *http.Request) error
-
-func (s *Server) routes() {
-	for pattern, h := range map[string]handler{
-		"GET /.well-known/health":             s.health,
-		"GET /.well-known/version":            s.version,
-		"POST /connect":                       s.connect,
-		"GET /user":                           s.user,
-		"POST /os/sign_in":                    s.signIn,
-		"POST /os/sign_out":                   s.signOut,
-		"GET /allocations":                    s.allocations,
-		"POST /assets/create":                 s.createAsset,
-		"GET /assets":                         s.listAssets,
-		"GET /assets/identifiers":             s.assetIdentifiers,
-		"GET /assets/stream/identifiers":      s.streamIdentifiers,
-		"GET /assets/{id}":                    s.getAsset,
-		"GET /asset/{id}":                     s.getAsset,
-		"POST /asset/update":                  s.updateAsset,
-		"POST /assets/{id}/delete":            s.deleteAsset,
-		"GET /format/{id}":                    s.getFormat,
-		"POST /format/update/value":           s.updateFormatValue,
-		"GET /v1/status":                      s.status,
-		"GET /v1/documents":                   s.readDocuments,
-		"POST /v1/documents":                  s.writeDocuments,
-		"GET /v1/documents/{collection}/{id}": s.readDocument,
-		"GET /openapi.yaml":                   s.openAPI,
-	} {
-		s.mux.Handle(pattern, adapter{s, h})
+// beginStream counts a stream that Close ends, unless Close was called. The
+// stream calls s.streams.Done at its end.
+func (s *Server) beginStream() error {
+	s.closing.Lock()
+	defer s.closing.Unlock()
+	if s.life.Err() != nil {
+		return &cairn.Error{
+			Code:    cairn.CodeShuttingDown,
+			Message: "The daemon is stopping.",
+			Hint:    "Start it again with cairn serve.",
+		}
 	}
-	if s.cfg.Page != nil {
-		s.mux.Handle("GET /{$}", s.cfg.Page)
-	}
+	s.streams.Add(1)
+	return nil
 }
 
 // ServeHTTP guards, routes and serves one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	rw := newResponse(w)
+	rw := newResponse(w, s.cfg.WriteStall)
 	defer rw.finish()
-	r.Body = &body{ReadCloser: r.Body, control: rw.control}
+	r = timeBody(r, rw.control, s.cfg.ReadStall)
 	rw.Header().Set("Cache-Control", "no-store")
 	rw.Header().Set("X-Content-Type-Options", "nosniff")
 	if err := s.guard.check(r); err != nil {
+		dropBody(r, rw.control)
 		s.fail(rw, r, err)
 		return
 	}
-	if !plainPath(r.URL.Path) || reserved(r.URL.Path) {
-		s.fail(rw, r, notFound(r))
-		return
-	}
-	h, pattern := s.mux.Handler(r)
-	if pattern == "" {
-		s.fail(rw, r, unrouted(h, rw, r))
+	if err := s.route(rw, r); err != nil {
+		s.fail(rw, r, err)
 		return
 	}
 	s.mux.ServeHTTP(rw, r)
 }
+
+// handler answers a request or returns why not.
+type handler func(w http.ResponseWriter, r *http.Request) error
 
 // adapter makes an http.Handler of a handler.
 type adapter struct {
@@ -188,7 +180,7 @@ func (a adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // is the only place that logs the errors of handlers.
 func (s *Server) fail(w *response, r *http.Request, err error) {
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
-		return // the client went away
+		panic(http.ErrAbortHandler) // the client went away; returning would send 200
 	}
 	code := cairn.CodeOf(err)
 	level := slog.LevelDebug
@@ -202,70 +194,3 @@ func (s *Server) fail(w *response, r *http.Request, err error) {
 	problem := api.ProblemOf(err)
 	writeJSON(w, api.ProblemType, problem.Status, problem)
 }
-
-// plainPath reports whether a path means what it says: no empty, "." or ".."
-// part. The standard mux would redirect others, and a redirected POST loses
-// its body.
-func plainPath(path string) bool {
-	if path == "/" {
-		return true
-	}
-	start := 1
-	for i := 1; i <= len(path); i++ {
-		if i < len(path) && path[i] != '/' {
-			continue
-		}
-		switch path[start:i] {
-		case "", ".", "..":
-			return false
-		}
-		start = i + 1
-	}
-	return len(path) > 0 && path[0] == '/'
-}
-
-// reserved reports whether the original API has a path of its own where ours
-// would see an id.
-func reserved(path string) bool {
-	switch path {
-	case "/assets/draft", "/assets/recommended", "/assets/related", "/assets/pseudo",
-		"/assets/search", "/assets/stream", "/asset/reclassify", "/format/reclassify":
-		return true
-	}
-	return false
-}
-
-func notFound(r *http.Request) error {
-	return &cairn.Error{
-		Code:    cairn.CodeNotFound,
-		Message: "There is nothing at " + cairn.Quote(r.URL.Path) + ".",
-		Hint:    "GET /openapi.yaml describes the paths that exist.",
-	}
-}
-
-// unrouted returns the error for a request that no pattern matches. The mux
-// knows the methods of a path, and tells them in the Allow header only.
-func unrouted(h http.Handler, w http.ResponseWriter, r *http.Request) error {
-	probe := &headerProbe{header: http.Header{}}
-	h.ServeHTTP(probe, r)
-	if probe.status != http.StatusMethodNotAllowed {
-		return notFound(r)
-	}
-	allow := probe.header.Get("Allow")
-	w.Header().Set("Allow", allow)
-	return &cairn.Error{
-		Code:    cairn.CodeNotAllowed,
-		Message: cairn.Quote(r.URL.Path) + " does not take " + r.Method + ".",
-		Hint:    "It takes " + allow + ".",
-	}
-}
-
-// headerProbe is a ResponseWriter that keeps status and header alone.
-type headerProbe struct {
-	header http.Header
-	status int
-}
-
-func (p *headerProbe) Header() http.Header         { return p.header }
-func (p *headerProbe) Write(b []byte) (int, error) { return len(b), nil }
-func (p *headerProbe) WriteHeader(status int)      { p.status = status }

@@ -201,14 +201,14 @@ func mutate(r *rand.Rand, text []byte) []byte {
 func TestCompactRandom(t *testing.T) {
 	r := rand.New(rand.NewPCG(20261123, 1))
 	valid := 0
-	for range 40_000 {
+	for range 20_000 {
 		text := mutate(r, []byte(texts[r.IntN(len(texts))]))
 		if takenByCompact(text) {
 			valid++
 		}
 		checkCompact(t, text)
 	}
-	if valid < 1000 {
+	if valid < 500 {
 		t.Errorf("only %d random texts were valid: the test tests little", valid)
 	}
 }

@@ -13,8 +13,8 @@ import (
 // that of flat text would be far too much, and reading the text below each level
 // again would be ten thousand times as much.
 func TestCostOfDepth(t *testing.T) {
-	long := `"` + strings.Repeat(`x\n`, 2<<20/3) + `"`
-	many := strings.TrimSuffix(strings.Repeat(`{"a":1},`, 256<<10/8), ",")
+	long := `"` + strings.Repeat(`x\n`, 1<<20/3) + `"`
+	many := strings.TrimSuffix(strings.Repeat(`{"a":1},`, 128<<10/8), ",")
 	for _, kind := range []struct {
 		open, end string
 		levels    int
@@ -57,7 +57,7 @@ func timeMerge(t *testing.T, levels int, open string, core [2]string, end string
 // Many members and many items are no trouble either.
 func TestCostOfBreadth(t *testing.T) {
 	var members, items []string
-	for i := range 30_000 {
+	for i := range 10_000 {
 		members = append(members, fmt.Sprintf(`"m%d":null,"n%d":%d`, i, i, i))
 		items = append(items, fmt.Sprintf(`{"id":"%d","a":1}`, i))
 	}

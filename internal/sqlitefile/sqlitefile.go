@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"modernc.org/sqlite" // also registers the database/sql driver "sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -38,7 +39,15 @@ func Touch(path string) error {
 // transactions take their lock at the start. pragmas come besides; the driver
 // sorts them, so one that must precede another does not belong here.
 func Open(path string, conns int, pragmas ...string) (*sql.DB, error) {
-	q := url.Values{"mode": {"rw"}, "_txlock": {"immediate"}}
+	return open(path, "rw", conns, pragmas)
+}
+
+// OpenReadOnly returns a connection that leaves the file at the absolute path as
+// it is, a log beside it (-wal) that a crash left included.
+func OpenReadOnly(path string) (*sql.DB, error) { return open(path, "ro", 1, nil) }
+
+func open(path, mode string, conns int, pragmas []string) (*sql.DB, error) {
+	q := url.Values{"mode": {mode}, "_txlock": {"immediate"}}
 	for _, p := range append([]string{
 		"busy_timeout(10000)",          // milliseconds
 		"journal_size_limit(67108864)", // bytes
@@ -78,8 +87,23 @@ func Failure(path string, err error) error {
 		return err
 	}
 	told := tell(path, e.Code())
+	if e.Code()&0xff == sqlite3.SQLITE_IOERR && readOnly(path) {
+		return cairn.FileError("writing", path, errors.Join(syscall.EROFS, err))
+	}
 	told.Err = err
 	return told
+}
+
+// readOnly asks the system what SQLite keeps to itself: whether the disk of an
+// open file has become read-only. It looks at the file's write-ahead log, since
+// closing the file itself would take SQLite's locks on it away.
+func readOnly(path string) bool {
+	f, err := os.OpenFile(path+"-wal", os.O_WRONLY, 0)
+	if err != nil {
+		return errors.Is(err, syscall.EROFS)
+	}
+	_ = f.Close() // nothing was written
+	return false
 }
 
 // tell returns what a person should know of a result code.
@@ -110,6 +134,9 @@ func tell(path string, code int) *cairn.Error {
 		}
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return Damaged(path, "SQLite finds it malformed")
+	case sqlite3.SQLITE_ERROR:
+		// All statements are fixed: one that does not fit meets other tables.
+		return Damaged(path, "its tables are not those of cairn")
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return &cairn.Error{
 			Code:    cairn.CodeInUse,

@@ -1,0 +1,24 @@
+package database
+
+import "context"
+
+// Queries are those that run again and again over many rows.
+var Queries = map[string]string{
+	"list":    listQuery,
+	"changes": changesQuery,
+	"ids":     idsQuery,
+	"find":    findQuery,
+}
+
+// PageBytes is about how much text a list reads at a time.
+const PageBytes = pageBytes
+
+// Pragma returns a setting of the connection that writes, or of one that reads.
+func (d *DB) Pragma(ctx context.Context, writer bool, name string) (value string, err error) {
+	db := d.reader
+	if writer {
+		db = d.writer
+	}
+	err = db.QueryRowContext(ctx, "PRAGMA "+name).Scan(&value)
+	return value, err
+}

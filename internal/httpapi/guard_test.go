@@ -1,0 +1,298 @@
+package httpapi_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// The tables say by hand what the rules of the local port mean for each value;
+// nothing here is computed as the guard computes it.
+
+var guardHosts = []struct {
+	host string
+	ours bool
+}{
+	{"127.0.0.1", true},
+	{"localhost", true},
+	{"LOCALHOST", true},
+	{"[::1]", true},
+	{"127.0.0.1:39300", true},
+	{"localhost:1000", true},
+	{"[::1]:65535", true},
+	{"127.8.9.1", true},
+	{hostName, true},
+	{"CAIRN.test:8080", true},
+	{"evil.example", false},
+	{"evil.example:39300", false},
+	{"10.0.0.1", false},
+	{"0.0.0.0:39300", false},
+	{"[::]:39300", false},
+	{"localhost.evil.com", false},
+	{"127.0.0.1.evil.com", false},
+	{"evil-localhost", false},
+	{"", false},
+}
+
+var guardOrigins = []struct {
+	values []string
+	ours   bool // of those that are there
+}{
+	{nil, false},
+	{[]string{"http://localhost"}, true},
+	{[]string{"http://127.0.0.1:3000"}, true},
+	{[]string{"https://[::1]:8"}, true},
+	{[]string{"app://obsidian.md"}, true},
+	{[]string{hostOrigin}, true},
+	{[]string{"https://evil.example"}, false},
+	{[]string{"null"}, false},
+	{[]string{"http://localhost.evil.com"}, false},
+	{[]string{"http://127.0.0.1.evil.com"}, false},
+	{[]string{"file://"}, false},
+	{[]string{"http://localhost", "https://evil.example"}, false},
+	{[]string{""}, false},
+}
+
+var guardFetches = []struct {
+	header     string
+	cross      bool // from another site
+	navigation bool // of a whole tab
+}{
+	{"", false, false},
+	{"Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n", false, true},
+	{"Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\n", false, false},
+	{"Sec-Fetch-Site: same-site\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: image\r\n", false, false},
+	{"Sec-Fetch-Site: cross-site\r\n", true, false},
+	{"Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n", true, true},
+	{"Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: iframe\r\n", true, false},
+	{"Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: document\r\n", true, false},
+}
+
+// guardPaths have the status of each method once the guard lets it pass; the
+// methods that are not named have other.
+var guardPaths = []struct {
+	path, header string
+	statuses     map[string]int
+	other        int
+}{
+	{"/", "", map[string]int{"GET": 200, "HEAD": 200}, 405},
+	{"/assets", "", map[string]int{"GET": 200, "HEAD": 200}, 405},
+	{"/os/sign_in", "", map[string]int{"POST": 200}, 405},
+	{"/nothing/here", "", nil, 404},
+	{"/assets/stream/identifiers", upgrade, map[string]int{"GET": 101, "HEAD": 400}, 405},
+}
+
+const upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+
+// guardCase is one request of the product of all tables.
+type guardCase struct{ host, origin, fetch, method, path int }
+
+var guardMethods = []string{"GET", "HEAD", "POST", "PUT", "OPTIONS", "DELETE"}
+
+// want is what the rules say.
+func (c guardCase) want() int {
+	origin, fetch, method, path := guardOrigins[c.origin], guardFetches[c.fetch], guardMethods[c.method], guardPaths[c.path]
+	passes := guardHosts[c.host].ours
+	switch {
+	case origin.values != nil:
+		passes = passes && origin.ours
+	case fetch.cross:
+		passes = passes && fetch.navigation && method == "GET" && path.path == "/"
+	}
+	if !passes {
+		return 403
+	}
+	if status, ok := path.statuses[method]; ok {
+		return status
+	}
+	return path.other
+}
+
+func (c guardCase) request() string {
+	var r strings.Builder
+	path := guardPaths[c.path]
+	fmt.Fprintf(&r, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Length: 0\r\n", guardMethods[c.method], path.path, guardHosts[c.host].host)
+	for _, origin := range guardOrigins[c.origin].values {
+		fmt.Fprintf(&r, "Origin: %s\r\n", origin)
+	}
+	r.WriteString(guardFetches[c.fetch].header)
+	r.WriteString(path.header)
+	return r.String() + "\r\n"
+}
+
+// TestGuard sends every combination of the tables.
+func TestGuard(t *testing.T) {
+	d := start(t)
+	before := d.db.Stats()
+	var workers sync.WaitGroup
+	for host := range guardHosts {
+		workers.Add(1)
+		go func() {
+			defer workers.Done()
+			c := d.dial()
+			defer func() { c.Close() }()
+			for origin := range guardOrigins {
+				for fetch := range guardFetches {
+					for method := range guardMethods {
+						for path := range guardPaths {
+							c = d.guarded(c, guardCase{host, origin, fetch, method, path})
+						}
+					}
+				}
+			}
+		}()
+	}
+	workers.Wait()
+	if after := d.db.Stats(); after != before {
+		t.Errorf("the database changed from %+v to %+v", before, after)
+	}
+}
+
+// guarded sends one request and returns the connection for the next. After a
+// failure it sends none: the first tell enough.
+func (d *daemon) guarded(c *connection, g guardCase) *connection {
+	if d.t.Failed() {
+		return c
+	}
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		d.t.Error(err)
+	}
+	method, path, want := guardMethods[g.method], guardPaths[g.path].path, g.want()
+	if _, err := io.WriteString(c, g.request()); err != nil {
+		d.t.Errorf("%q: %v", g.request(), err)
+	}
+	a, err := c.answer(method, path)
+	switch {
+	case err != nil:
+		d.t.Errorf("%q: %v", g.request(), err)
+	case a.status != want:
+		d.t.Errorf("%q: status %d, want %d", g.request(), a.status, want)
+	case a.status != http.StatusSwitchingProtocols && a.header.Get("Connection") != "close":
+		return c
+	}
+	c.Close()
+	return d.dial()
+}
+
+// TestGuardOddHosts sends what no browser does. The http.Server refuses some
+// of it itself; what counts is that nothing is served.
+func TestGuardOddHosts(t *testing.T) {
+	d := start(t)
+	for _, request := range []string{
+		"GET /assets HTTP/1.0\r\n\r\n",
+		"GET /assets HTTP/1.0\r\nHost: evil.example\r\n\r\n",
+		"GET /assets HTTP/1.1\r\n\r\n",
+		"GET /assets HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n",
+		"GET /assets HTTP/1.1\r\nHost: localhost@evil.example\r\n\r\n",
+		"GET /assets HTTP/1.1\r\nHost: localhost:80@evil.example\r\n\r\n",
+		"GET /assets HTTP/1.1\r\nHost: evil.example@localhost\r\n\r\n",
+		"GET /assets HTTP/1.1\r\nHost: localhost/.evil.example\r\n\r\n",
+		"GET /assets HTTP/1.1\r\nHost: localhost#.evil.example\r\n\r\n",
+		"GET /assets HTTP/1.1\r\nHost: localhost, evil.example\r\n\r\n",
+		"GET /assets HTTP/1.1\r\nHost: localhost:39300:39300\r\n\r\n",
+		"GET /assets HTTP/1.1\r\nHost: localhost:http\r\n\r\n",
+		"GET /assets HTTP/1.1\r\nHost: localhost:999999\r\n\r\n",
+		"GET /assets HTTP/1.1\r\nHost: localhost.\r\n\r\n",
+		"GET /assets HTTP/1.1\r\nHost: [::1%25lo]\r\n\r\n",
+		"GET /assets HTTP/1.1\r\nHost: [::1\r\n\r\n",
+		"GET /assets HTTP/1.1\r\nHost: 2130706433\r\n\r\n",
+		"GET /assets HTTP/1.1\r\nHost: 127.1\r\n\r\n",
+		"GET /assets HTTP/1.1\r\nHost: 0177.0.0.1\r\n\r\n",
+		"GET http://evil.example/assets HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"GET http://localhost@evil.example/assets HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"CONNECT evil.example:80 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"OPTIONS * HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+	} {
+		c := d.dial()
+		if _, err := io.WriteString(c, request); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(c.in, nil)
+		if err != nil {
+			t.Errorf("%q: %v", request, err)
+			continue
+		}
+		if resp.StatusCode != 403 && resp.StatusCode != 400 {
+			t.Errorf("%q: status %d, want 403 or 400", request, resp.StatusCode)
+		}
+		c.Close()
+	}
+	if a := d.raw("GET", "/assets", "GET /assets HTTP/1.0\r\nHost: localhost\r\n\r\n"); a.status != 200 {
+		t.Errorf("HTTP/1.0 with a host of ours: status %d, want 200", a.status)
+	}
+	if a := d.raw("OPTIONS", "*", "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n"); a.status != 404 {
+		t.Errorf("OPTIONS *: status %d, want 404", a.status)
+	}
+}
+
+// TestGuardFirst sends requests that have many faults at once: the guard comes
+// before body, content type, method and route are looked at, so it answers
+// though no byte of the body has come.
+func TestGuardFirst(t *testing.T) {
+	d := start(t)
+	for _, foreign := range []string{
+		"Host: evil.example\r\n",
+		"Host: localhost\r\nOrigin: https://evil.example\r\n",
+		"Host: localhost\r\nSec-Fetch-Site: cross-site\r\n",
+	} {
+		for _, route := range []string{"POST /assets/create", "POST /v1/documents", "POST /no/such/path", "DELETE /assets", "GET /assets/../x", "GET /assets?transferables=maybe"} {
+			for _, body := range []string{
+				"Content-Length: 1073741824\r\n",
+				"Content-Length: 10\r\n",
+				"Content-Length: 1073741824\r\nExpect: 100-continue\r\n",
+				"Transfer-Encoding: chunked\r\n",
+				"Content-Length: 10\r\nContent-Type: text/plain\r\n\r\nxx",
+			} {
+				method, path, _ := strings.Cut(route, " ")
+				head, begun, _ := strings.Cut(body, "\r\n\r\n")
+				request := route + " HTTP/1.1\r\n" + foreign + strings.TrimSuffix(head, "\r\n") + "\r\n\r\n" + begun
+				path, _, _ = strings.Cut(path, "?")
+				if a := d.raw(method, path, request); a.status != 403 {
+					t.Errorf("%q: status %d, want 403", request, a.status)
+				}
+			}
+		}
+	}
+}
+
+// TestGuardWebsocket opens websockets as a library does.
+func TestGuardWebsocket(t *testing.T) {
+	d := start(t)
+	url := "ws" + strings.TrimPrefix(d.url, "http") + "/assets/stream/identifiers"
+	for _, test := range []struct {
+		name string
+		opts websocket.DialOptions
+		want int
+	}{
+		{"a program", websocket.DialOptions{}, 101},
+		{"a page of this machine", websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"http://localhost:3000"}}}, 101},
+		{"Obsidian", websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"app://obsidian.md"}}}, 101},
+		{"a configured page", websocket.DialOptions{HTTPHeader: http.Header{"Origin": {hostOrigin}}}, 101},
+		{"a configured host", websocket.DialOptions{Host: hostName}, 101},
+		{"a foreign page", websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"https://evil.example"}}}, 403},
+		{"a page without an origin", websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"null"}}}, 403},
+		{"a foreign host", websocket.DialOptions{Host: "evil.example"}, 403},
+		{"a foreign host and its own page", websocket.DialOptions{Host: "evil.example", HTTPHeader: http.Header{"Origin": {"http://evil.example"}}}, 403},
+	} {
+		test.opts.HTTPClient = d.http
+		conn, resp, err := websocket.Dial(t.Context(), url, &test.opts)
+		switch {
+		case resp == nil:
+			t.Errorf("%s: no answer: %v", test.name, err)
+		case resp.StatusCode != test.want:
+			t.Errorf("%s: status %d, want %d", test.name, resp.StatusCode, test.want)
+		}
+		if conn != nil {
+			if _, frame, err := conn.Read(t.Context()); err != nil || string(frame) != `{"iterable":[]}` {
+				t.Errorf("%s: the first frame is %q, %v", test.name, frame, err)
+			}
+			conn.CloseNow()
+		}
+	}
+}

@@ -1,0 +1,300 @@
+package httpapi_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"cairn/api"
+)
+
+// specification is api.Spec, parsed.
+var specification = sync.OnceValue(func() *openapi3.T {
+	doc, err := openapi3.NewLoader().LoadFromData(api.Spec)
+	if err != nil {
+		panic(err)
+	}
+	return doc
+})
+
+func TestSpecification(t *testing.T) {
+	if err := specification().Validate(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// validator is an http.RoundTripper that holds each answer to the
+// specification when it was read to its end.
+type validator struct {
+	t    *testing.T
+	next http.RoundTripper
+}
+
+func (v validator) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := v.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		if err := conforms(req.Method, req.URL.EscapedPath(), resp, nil); err != nil {
+			v.t.Errorf("%s %.100s: %v", req.Method, req.URL, err)
+		}
+		return resp, nil
+	}
+	resp.Body = &validatedBody{ReadCloser: resp.Body, done: func(body []byte) {
+		if err := conforms(req.Method, req.URL.EscapedPath(), resp, body); err != nil {
+			v.t.Errorf("%s %.100s: status %d: %v\n%.500s", req.Method, req.URL, resp.StatusCode, err, body)
+		}
+	}}
+	return resp, nil
+}
+
+// validatedBody calls done with all of the body, once.
+type validatedBody struct {
+	io.ReadCloser
+	text bytes.Buffer
+	done func([]byte)
+}
+
+func (b *validatedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.text.Write(p[:n])
+	if errors.Is(err, io.EOF) && b.done != nil {
+		b.done(b.text.Bytes())
+		b.done = nil
+	}
+	return n, err
+}
+
+func newConnection(t *testing.T, conn net.Conn) *connection {
+	return &connection{t: t, Conn: conn, in: bufio.NewReader(conn)}
+}
+
+// answer reads the next answer, to a request of the method and path.
+func (c *connection) answer(method, path string) (answer, error) {
+	began := time.Now()
+	resp, err := http.ReadResponse(c.in, &http.Request{Method: method})
+	if err != nil {
+		return answer{}, err
+	}
+	var body []byte
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		defer resp.Body.Close()
+		if body, err = io.ReadAll(resp.Body); err != nil {
+			return newAnswer(resp, body, began), err
+		}
+	}
+	if err := conforms(method, path, resp, body); err != nil {
+		return answer{}, fmt.Errorf("status %d: %w: %.300s", resp.StatusCode, err, body)
+	}
+	a := newAnswer(resp, body, began)
+	if resp.Close {
+		a.header.Set("Connection", "close")
+	}
+	return a, nil
+}
+
+// conforms returns an error unless the specification allows the answer to a
+// request of the method and escaped path.
+func conforms(method, path string, resp *http.Response, body []byte) error {
+	switch status := resp.StatusCode; {
+	case status >= 300 && status < 400:
+		return errors.New("nothing is ever redirected")
+	case resp.Header.Get("X-Content-Type-Options") != "nosniff" || resp.Header.Get("Cache-Control") != "no-store":
+		if status != http.StatusSwitchingProtocols {
+			return fmt.Errorf("nosniff or no-store is missing in %v", resp.Header)
+		}
+	}
+	operations := operationsAt(path)
+	switch {
+	case resp.StatusCode == http.StatusForbidden:
+		return isProblem(method, resp, body)
+	case operations == nil:
+		if resp.StatusCode != http.StatusNotFound {
+			return errors.New("this path is not in the specification")
+		}
+		return isProblem(method, resp, body)
+	}
+	op := operations[method]
+	if op == nil && method == http.MethodHead {
+		op = operations[http.MethodGet]
+	}
+	if op == nil {
+		if resp.StatusCode != http.StatusMethodNotAllowed && resp.StatusCode != http.StatusNotFound {
+			return errors.New("this method is not in the specification")
+		}
+		return isProblem(method, resp, body)
+	}
+	declared := op.Responses.Status(resp.StatusCode)
+	if declared == nil {
+		if resp.StatusCode < 400 || op.Responses.Default() == nil {
+			return errors.New("this status is not in the specification")
+		}
+		declared = op.Responses.Default()
+	}
+	if resp.StatusCode >= 400 {
+		if err := isProblem(method, resp, body); err != nil {
+			return err
+		}
+	}
+	return contentConforms(method, declared.Value, resp, body)
+}
+
+// operationsAt returns the operations of the path, nil when it has none. A
+// literal path goes before one with parameters.
+func operationsAt(path string) map[string]*openapi3.Operation {
+	var found map[string]*openapi3.Operation
+	fewest := 100
+	for template, item := range specification().Paths.Map() {
+		if n, ok := matches(template, path); ok && n < fewest {
+			found, fewest = item.Operations(), n
+		}
+	}
+	return found
+}
+
+// matches reports whether the escaped path is one of the template's, and how
+// many parameters that takes.
+func matches(template, path string) (parameters int, ok bool) {
+	want, got := strings.Split(template, "/"), strings.Split(path, "/")
+	if len(want) != len(got) {
+		return 0, false
+	}
+	for i := range want {
+		text, err := url.PathUnescape(got[i])
+		switch {
+		case err != nil:
+			return 0, false
+		case strings.HasPrefix(want[i], "{"):
+			if text == "" || text == "." || text == ".." || text == "/" {
+				return 0, false
+			}
+			parameters++
+		case want[i] != text:
+			return 0, false
+		}
+	}
+	return parameters, true
+}
+
+// isProblem returns an error unless the answer is a problem document that
+// says the same as its status line.
+func isProblem(method string, resp *http.Response, body []byte) error {
+	if got := resp.Header.Get("Content-Type"); got != api.ProblemType {
+		return fmt.Errorf("an error of type %q", got)
+	}
+	if resp.StatusCode == http.StatusMethodNotAllowed && resp.Header.Get("Allow") == "" {
+		return errors.New("405 without Allow")
+	}
+	if method == http.MethodHead {
+		return nil
+	}
+	schema := specification().Components.Schemas["Problem"].Value
+	if err := jsonConforms(schema, body); err != nil {
+		return err
+	}
+	p := problemOf(body)
+	if p.Status != resp.StatusCode || p.Title != http.StatusText(p.Status) || api.StatusOf(p.Code) != p.Status {
+		return fmt.Errorf("status %d, title %q and code %s do not go together", p.Status, p.Title, p.Code)
+	}
+	return nil
+}
+
+func problemOf(body []byte) api.Problem {
+	var p api.Problem
+	if json.Unmarshal(body, &p) != nil {
+		return api.Problem{}
+	}
+	return p
+}
+
+// contentConforms checks type and content of an answer.
+func contentConforms(method string, declared *openapi3.Response, resp *http.Response, body []byte) error {
+	if len(declared.Content) == 0 {
+		if len(body) > 0 {
+			return errors.New("a body where none is declared")
+		}
+		return nil
+	}
+	media, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if err != nil {
+		return err
+	}
+	content := declared.Content[media]
+	if content == nil {
+		return fmt.Errorf("the type %s is not in the specification", media)
+	}
+	switch {
+	case method == http.MethodHead:
+		if len(body) > 0 {
+			return errors.New("a body for HEAD")
+		}
+		return nil
+	case strings.HasSuffix(media, "json") && media != api.NDJSON:
+		return jsonConforms(content.Schema.Value, body)
+	case media == api.NDJSON:
+		return linesConform(body)
+	}
+	return content.Schema.Value.VisitJSON(string(body))
+}
+
+// jsonConforms checks one JSON text against a schema.
+func jsonConforms(schema *openapi3.Schema, text []byte) error {
+	var v any
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	if err := dec.Decode(&v); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the JSON value")
+	}
+	return schema.VisitJSON(doubles(v))
+}
+
+// doubles returns the value with its numbers as doubles, however large: those
+// of documents are as people wrote them.
+func doubles(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		f, _ := v.Float64()
+		return min(max(f, -math.MaxFloat64), math.MaxFloat64)
+	case []any:
+		for i := range v {
+			v[i] = doubles(v[i])
+		}
+	case map[string]any:
+		for name := range v {
+			v[name] = doubles(v[name])
+		}
+	}
+	return v
+}
+
+// linesConform checks the lines of GET /v1/documents.
+func linesConform(body []byte) error {
+	if len(body) > 0 && body[len(body)-1] != '\n' {
+		return errors.New("the last line has no end")
+	}
+	schema := specification().Components.Schemas["DocumentLine"].Value
+	for line := range bytes.Lines(body) {
+		if err := jsonConforms(schema, line); err != nil {
+			return fmt.Errorf("line %.100q: %w", line, err)
+		}
+	}
+	return nil
+}

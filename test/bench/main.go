@@ -1,0 +1,234 @@
+// Command bench measures the daemon beside raw SQLite, in one run and on the
+// same documents, so that the ratios mean something on a noisy machine:
+//
+//	go run ./test/bench
+//	go run ./test/bench -docs 10000 -tmp /fast/disk
+//
+// The documents are snippets of real source text: that of the Go installation,
+// cut into pieces. The plain binary is built and run as a user would run it;
+// clients and daemon share the machine. Temporary folders are removed at the
+// end.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// options are the flags.
+type options struct {
+	docs   int
+	rounds int
+	single time.Duration
+	seed   uint64
+	tmp    string
+	binary string
+}
+
+func main() {
+	var o options
+	flag.IntVar(&o.docs, "docs", 100_000, "how many documents")
+	flag.IntVar(&o.rounds, "rounds", 3, "how often each figure is taken; the middle one counts")
+	flag.DurationVar(&o.single, "single", time.Second, "how long a round of single writes lasts")
+	flag.Uint64Var(&o.seed, "seed", 1, "which documents")
+	flag.StringVar(&o.tmp, "tmp", "", "where to put the temporary folder: on the disk to measure (default the system's)")
+	flag.StringVar(&o.binary, "binary", "", "the cairn to measure (default: built from this source)")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) (err error) {
+	dir, err := os.MkdirTemp(o.tmp, "cairn-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if o.binary == "" {
+		o.binary = filepath.Join(dir, "cairn")
+		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", o.binary, "cairn/cmd/cairn")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	}
+	docs, err := snippets(o.seed, o.docs)
+	if err != nil {
+		return err
+	}
+	b := bench{options: o, dir: dir, docs: docs}
+	fmt.Printf("%s/%s, %d cores, %s; %d documents, %.0f MB of JSON, mean %.1f kB, largest %.0f kB\n\n",
+		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(),
+		len(docs), megabytes(docs.bytes()), float64(docs.bytes())/float64(len(docs))/1e3, float64(docs.largest())/1e3)
+	fmt.Printf("%-38s %12s %12s %8s\n", "", "cairn", "raw SQLite", "ratio")
+	for _, step := range []func(context.Context) error{b.singles, b.bulk, b.lists} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bench is one run.
+type bench struct {
+	options
+	dir  string
+	docs documents
+}
+
+// singles measures durable writes of one document each.
+func (b *bench) singles(ctx context.Context) error {
+	d, err := startDaemon(ctx, b.binary, filepath.Join(b.dir, "singles"))
+	if err != nil {
+		return err
+	}
+	defer d.stop()
+	raw, err := createRaw(ctx, filepath.Join(b.dir, "singles.db"))
+	if err != nil {
+		return err
+	}
+	defer raw.close()
+	for _, clients := range []int{1, 8} {
+		var ours, theirs []float64
+		for range b.rounds {
+			for _, side := range []struct {
+				rates *[]float64
+				write func(context.Context, document) error
+			}{{&ours, d.writeOne}, {&theirs, raw.writeOne}} {
+				rate, err := perSecond(ctx, b.single, clients, b.docs, side.write)
+				if err != nil {
+					return err
+				}
+				*side.rates = append(*side.rates, rate)
+			}
+		}
+		row(fmt.Sprintf("single writes/s, %d at a time", clients), "%.0f", middle(ours), middle(theirs))
+	}
+	return d.stop()
+}
+
+// bulk fills a database on each side, which lists read afterwards.
+func (b *bench) bulk(ctx context.Context) error {
+	var ours, theirs []float64
+	var peak int64
+	for round := range b.rounds {
+		// The last round's databases are kept.
+		for _, name := range []string{"bulk", "bulk.db", "bulk.db-wal", "bulk.db-shm"} {
+			if err := os.RemoveAll(filepath.Join(b.dir, name)); err != nil {
+				return err
+			}
+		}
+		raw, err := createRaw(ctx, filepath.Join(b.dir, "bulk.db"))
+		if err != nil {
+			return err
+		}
+		took, err := timed(func() error { return raw.fill(ctx, b.docs) })
+		if err := errors.Join(err, raw.close()); err != nil {
+			return err
+		}
+		theirs = append(theirs, took)
+		d, err := startDaemon(ctx, b.binary, filepath.Join(b.dir, "bulk"))
+		if err != nil {
+			return err
+		}
+		took, err = timed(func() error { return d.fill(ctx, b.docs) })
+		peak = d.memory("VmHWM")
+		if err := errors.Join(err, d.stop()); err != nil {
+			return fmt.Errorf("round %d: %w", round+1, err)
+		}
+		ours = append(ours, took)
+	}
+	n, mb := float64(len(b.docs)), megabytes(b.docs.bytes())
+	row("POST /v1/documents, documents/s", "%.0f", n/middle(ours), n/middle(theirs))
+	row("POST /v1/documents, MB/s", "%.0f", mb/middle(ours), mb/middle(theirs))
+	alone("  peak memory, MB", "%.0f", float64(peak)/1e6)
+	return nil
+}
+
+// lists measures starting on what bulk left, and reading all of it.
+func (b *bench) lists(ctx context.Context) error {
+	var starts []float64
+	var d *daemon
+	for range b.rounds {
+		if d != nil {
+			if err := d.stop(); err != nil {
+				return err
+			}
+		}
+		var err error
+		if d, err = startDaemon(ctx, b.binary, filepath.Join(b.dir, "bulk")); err != nil {
+			return err
+		}
+		starts = append(starts, d.started.Seconds())
+	}
+	defer d.stop()
+	alone("start to first health answer, ms", "%.0f", 1e3*middle(starts))
+	alone("  memory then, MB", "%.0f", float64(d.memory("VmRSS"))/1e6)
+	raw, err := openRaw(filepath.Join(b.dir, "bulk.db"))
+	if err != nil {
+		return err
+	}
+	defer raw.close()
+	paths := []string{"/assets", "/assets?transferables=false", "/v1/documents"}
+	took, wire := make([][]float64, len(paths)), make([]int64, len(paths))
+	var scans []float64
+	for range b.rounds {
+		s, err := timed(func() error { return raw.scan(ctx, b.docs.bytes()) })
+		if err != nil {
+			return err
+		}
+		scans = append(scans, s)
+		for i, path := range paths {
+			s, err := timed(func() (err error) { wire[i], err = d.read(ctx, path); return err })
+			if err != nil {
+				return err
+			}
+			took[i] = append(took[i], s)
+		}
+	}
+	stored := megabytes(b.docs.bytes())
+	for i, path := range paths {
+		row("GET "+path+", MB/s stored", "%.0f", stored/middle(took[i]), stored/middle(scans))
+		alone("  MB/s on the wire", "%.0f", megabytes(wire[i])/middle(took[i]))
+	}
+	alone("  peak memory after these, MB", "%.0f", float64(d.memory("VmHWM"))/1e6)
+	return d.stop()
+}
+
+// row prints a figure of ours beside that of raw SQLite.
+func row(name, format string, ours, raw float64) {
+	fmt.Printf("%-38s %12s %12s %8.2f\n", name, fmt.Sprintf(format, ours), fmt.Sprintf(format, raw), ours/raw)
+}
+
+// alone prints a figure that raw SQLite has not.
+func alone(name, format string, ours float64) {
+	fmt.Printf("%-38s %12s\n", name, fmt.Sprintf(format, ours))
+}
+
+func megabytes(n int64) float64 { return float64(n) / 1e6 }
+
+// middle returns the median.
+func middle(figures []float64) float64 {
+	sorted := slices.Sorted(slices.Values(figures))
+	return sorted[len(sorted)/2]
+}
+
+// timed returns how many seconds fn took.
+func timed(fn func() error) (float64, error) {
+	begin := time.Now()
+	err := fn()
+	return time.Since(begin).Seconds(), err
+}

@@ -1,0 +1,189 @@
+package test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"cairn/test/harness"
+)
+
+// TestScript runs the scripts in testdata/script: the command line as people
+// use it. Besides the commands of package testscript they have:
+//
+//	await FILE              wait until the file is there
+//	bytes FILE TEXT         write a file of any bytes, escaped as in Go
+//	code N cairn ...        run a command that must end with this exit code
+//	get PATH FILE           write the answer of the daemon in $CAIRN_DATA to a file
+//	json FILE               check that it is one line of compact JSON
+//	keep NAME FILE REGEXP   set a variable to the first group found in a file
+//	plain FILE              check that it is safe to show on a terminal
+//	signal NAME             send it to the commands in the background
+//
+// The condition [ipv6] tells whether ::1 can be bound.
+func TestScript(t *testing.T) {
+	bin := filepath.Join(t.TempDir(), "cairn")
+	if runtime.GOOS == "windows" {
+		bin += ".exe"
+	}
+	text, err := os.ReadFile(harness.Binary(t))
+	if err == nil {
+		err = os.WriteFile(bin, text, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "script"),
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", filepath.Dir(bin)+string(filepath.ListSeparator)+env.Getenv("PATH"))
+			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+			env.Setenv("CAIRN_DATA", filepath.Join(env.WorkDir, "data"))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"await":  await,
+			"bytes":  writeBytes,
+			"code":   exitCode,
+			"get":    get,
+			"json":   isJSON,
+			"keep":   keep,
+			"plain":  isPlain,
+			"signal": signalBackground,
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "ipv6" {
+				return false, fmt.Errorf("there is no condition %q", name)
+			}
+			l, err := net.Listen("tcp6", "[::1]:0")
+			if err != nil {
+				return false, nil
+			}
+			return true, l.Close()
+		},
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	})
+}
+
+// arguments stops the script unless there are n arguments at least.
+func arguments(ts *testscript.TestScript, neg bool, args []string, n int, form string) {
+	if neg || len(args) < n {
+		ts.Fatalf("usage: %s", form)
+	}
+}
+
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 1, "await FILE")
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	giveUp := time.After(30 * time.Second)
+	for {
+		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-giveUp:
+			ts.Fatalf("%s does not appear", args[0])
+		}
+	}
+}
+
+func exitCode(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 2, "code N cairn ...")
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("the exit code is %d, want %d", got, want)
+	}
+}
+
+func get(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 2, "get PATH FILE")
+	url := strings.TrimSpace(ts.ReadFile(filepath.Join(ts.Getenv("CAIRN_DATA"), "url")))
+	resp, err := http.Get(url + args[0])
+	ts.Check(err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	if resp.StatusCode != http.StatusOK {
+		ts.Fatalf("GET %s: %s\n%s", args[0], resp.Status, text)
+	}
+	text = append(bytes.TrimSuffix(text, []byte("\n")), '\n') // as the command line ends it
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), text, 0o600))
+}
+
+func isJSON(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 1, "json FILE")
+	text := ts.ReadFile(args[0])
+	line, ok := strings.CutSuffix(text, "\n")
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, []byte(line)); err != nil || !ok || strings.Contains(line, "\n") || compact.String() != line {
+		ts.Fatalf("this is not one line of compact JSON (%v):\n%s", err, text)
+	}
+}
+
+func keep(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 3, "keep NAME FILE REGEXP")
+	text := ts.ReadFile(args[1])
+	found := regexp.MustCompile(args[2]).FindStringSubmatch(text)
+	if len(found) < 2 {
+		ts.Fatalf("%s is not found in:\n%s", args[2], text)
+	}
+	ts.Setenv(args[0], found[1])
+}
+
+func isPlain(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 1, "plain FILE")
+	for _, r := range ts.ReadFile(args[0]) {
+		if r != '\n' && unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			ts.Fatalf("%s holds the character %U:\n%q", args[0], r, ts.ReadFile(args[0]))
+		}
+	}
+}
+
+func writeBytes(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 2, "bytes FILE TEXT")
+	text, err := strconv.Unquote(`"` + args[1] + `"`)
+	ts.Check(err)
+	name, err := strconv.Unquote(`"` + args[0] + `"`)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
+}
+
+func signalBackground(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 1, "signal TERM|INT|KILL")
+	signal, ok := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": os.Interrupt, "KILL": os.Kill}[args[0]]
+	if !ok || len(ts.BackgroundCmds()) == 0 {
+		ts.Fatalf("there is no signal %s, or nobody to get it", args[0])
+	}
+	for _, cmd := range ts.BackgroundCmds() {
+		ts.Check(cmd.Process.Signal(signal))
+	}
+}

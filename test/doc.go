@@ -1,0 +1,9 @@
+// Package test runs the cairn binary as its users do: through the unmodified
+// SDK of the original product, over websockets, and from the command line.
+//
+//	make e2e                    # build, then run all of it
+//	go test ./test -run TestSDK # with a binary that is built for the run
+//
+// Package harness starts the daemons; the folder sdk holds the tests that are
+// written against the SDK.
+package test

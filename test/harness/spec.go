@@ -1,0 +1,242 @@
+package harness
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+
+	"cairn/api"
+)
+
+// A Spec holds answers to an OpenAPI document.
+type Spec struct{ doc *openapi3.T }
+
+// LoadSpec reads the document of package api.
+func LoadSpec() (*Spec, error) {
+	loader := openapi3.NewLoader()
+	doc, err := loader.LoadFromData(api.Spec)
+	if err != nil {
+		return nil, fmt.Errorf("reading the OpenAPI document: %w", err)
+	}
+	if err := doc.Validate(loader.Context); err != nil {
+		return nil, fmt.Errorf("checking the OpenAPI document: %w", err)
+	}
+	registerDecoders()
+	return &Spec{doc}, nil
+}
+
+// Answers that are not on the list of a route, because they are not the
+// route's: its method or path does not exist, or the guard refused the
+// request.
+var unrouted = []int{http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed}
+
+// Check returns what is wrong with an answer to the request in it, whose body
+// has been read.
+func (s *Spec) Check(resp *http.Response, body []byte) error {
+	req := resp.Request
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		return errors.New("an answer must be no redirect")
+	}
+	route, params := s.route(req)
+	if route == nil && req.Method == http.MethodHead {
+		asGet := *req
+		asGet.Method = http.MethodGet // HEAD answers as GET does
+		route, params = s.route(&asGet)
+	}
+	if resp.StatusCode >= 400 {
+		if err := s.checkProblem(resp, body); err != nil {
+			return err
+		}
+	}
+	if route == nil {
+		if !slices.Contains(unrouted, resp.StatusCode) {
+			return errors.New("no such operation is in the document")
+		}
+		return nil
+	}
+	if err := s.validate(resp, body, route, params); err != nil {
+		return err
+	}
+	if resp.StatusCode == http.StatusOK && resp.Header.Get("Content-Type") == api.NDJSON {
+		return s.checkLines(body)
+	}
+	return nil
+}
+
+// checkProblem checks an answer of status 400 or more, on whatever route.
+func (s *Spec) checkProblem(resp *http.Response, body []byte) error {
+	if got := resp.Header.Get("Content-Type"); got != api.ProblemType {
+		return fmt.Errorf("an error has the Content-Type %q, not %q", got, api.ProblemType)
+	}
+	if resp.StatusCode == http.StatusMethodNotAllowed && resp.Header.Get("Allow") == "" {
+		return errors.New("method not allowed, but there is no Allow header")
+	}
+	if resp.Request.Method == http.MethodHead {
+		return nil
+	}
+	if err := s.CheckSchema("Problem", body); err != nil {
+		return err
+	}
+	var p api.Problem
+	if err := json.Unmarshal(body, &p); err != nil {
+		return err
+	}
+	if p.Status != resp.StatusCode || api.StatusOf(p.Code) != resp.StatusCode {
+		return fmt.Errorf("the problem has code %s and status %d in an answer of status %d", p.Code, p.Status, resp.StatusCode)
+	}
+	return nil
+}
+
+// checkLines checks the lines of GET /v1/documents.
+func (s *Spec) checkLines(body []byte) error {
+	if len(body) > 0 && !bytes.HasSuffix(body, []byte("\n")) {
+		return errors.New("the last line has no end")
+	}
+	n := 0
+	for line := range bytes.Lines(body) {
+		n++
+		if err := s.CheckSchema("DocumentLine", line); err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+	}
+	return nil
+}
+
+// CheckSchema returns how a JSON text differs from the schema of that name.
+func (s *Spec) CheckSchema(name string, text []byte) error {
+	schema := s.doc.Components.Schemas[name]
+	if schema == nil {
+		return fmt.Errorf("the document has no schema %s", name)
+	}
+	v, err := decodeJSON(bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	opts := append(schemaOptions(), openapi3.VisitAsResponse(), openapi3.SetSchemaErrorMessageCustomizer(short))
+	if err := schema.Value.VisitJSON(v, opts...); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+func (s *Spec) validate(resp *http.Response, body []byte, route *routers.Route, params map[string]string) error {
+	options := &openapi3filter.Options{IncludeResponseStatus: true, SchemaValidationOptions: schemaOptions()}
+	options.WithCustomSchemaErrorFunc(short)
+	return openapi3filter.ValidateResponse(resp.Request.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{
+			Request: resp.Request, PathParams: params, Route: route,
+		},
+		Status:  resp.StatusCode,
+		Header:  resp.Header,
+		Body:    io.NopCloser(bytes.NewReader(body)),
+		Options: options,
+	})
+}
+
+func schemaOptions() []openapi3.SchemaValidationOption {
+	uuid := openapi3.NewRegexpFormatValidator(openapi3.FormatOfStringForUUIDOfRFC4122)
+	return []openapi3.SchemaValidationOption{openapi3.WithStringFormatValidator("uuid", uuid)}
+}
+
+// short tells of a mismatch without the value, which may be large.
+func short(err *openapi3.SchemaError) string {
+	return fmt.Sprintf("/%s: %s", strings.Join(err.JSONPointer(), "/"), err.Reason)
+}
+
+// route returns the operation that a request is for, nil when there is none.
+// Of two paths the one with the earlier literal part counts, as for the
+// standard library's mux.
+func (s *Spec) route(req *http.Request) (*routers.Route, map[string]string) {
+	var best string
+	for path, item := range s.doc.Paths.Map() {
+		if item.GetOperation(req.Method) == nil {
+			continue
+		}
+		if _, ok := match(path, req.URL.EscapedPath()); ok && (best == "" || literalFirst(path, best)) {
+			best = path
+		}
+	}
+	if best == "" {
+		return nil, nil
+	}
+	params, _ := match(best, req.URL.EscapedPath())
+	item := s.doc.Paths.Value(best)
+	return &routers.Route{
+		Spec: s.doc, Path: best, PathItem: item, Method: req.Method, Operation: item.GetOperation(req.Method),
+	}, params
+}
+
+// match compares a path with one of the document, such as /assets/{id}.
+func match(template, escaped string) (params map[string]string, ok bool) {
+	want, got := strings.Split(template, "/"), strings.Split(escaped, "/")
+	if len(want) != len(got) {
+		return nil, false
+	}
+	params = map[string]string{}
+	for i, w := range want {
+		g, err := url.PathUnescape(got[i])
+		switch {
+		case err != nil:
+			return nil, false
+		case strings.HasPrefix(w, "{"):
+			if g == "" || g == "." || g == ".." {
+				return nil, false
+			}
+			params[strings.Trim(w, "{}")] = g
+		case w != g:
+			return nil, false
+		}
+	}
+	return params, true
+}
+
+// literalFirst reports whether path a has a literal part where b, which
+// matches the same requests, has a variable first.
+func literalFirst(a, b string) bool {
+	x, y := strings.Split(a, "/"), strings.Split(b, "/")
+	for i := range x {
+		if x[i] != y[i] {
+			return !strings.HasPrefix(x[i], "{")
+		}
+	}
+	return false
+}
+
+// registerDecoders tells the library how to read the bodies that are sent
+// here. Its own JSON decoder would let a second document pass, and it would
+// take YAML, which the document calls a string, apart.
+func registerDecoders() {
+	asJSON := func(body io.Reader, _ http.Header, _ *openapi3.SchemaRef, _ openapi3filter.EncodingFn) (any, error) {
+		return decodeJSON(body)
+	}
+	openapi3filter.RegisterBodyDecoder(api.JSON, asJSON)
+	openapi3filter.RegisterBodyDecoder(api.ProblemType, asJSON)
+	for _, mediaType := range []string{api.NDJSON, api.YAML, "text/html"} {
+		openapi3filter.RegisterBodyDecoder(mediaType, openapi3filter.PlainBodyDecoder)
+	}
+}
+
+// decodeJSON reads exactly one JSON document. Numbers stay as they are: a
+// document may hold some that no float64 does.
+func decodeJSON(r io.Reader) (any, error) {
+	d := json.NewDecoder(r)
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("something follows the JSON document")
+	}
+	return v, nil
+}
