@@ -21,52 +21,37 @@ import (
 )
 
 func assetsCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "assets",
-		Short: "list, show, add and delete snippets",
-		Args:  group,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(assetsListCommand(), assetsGetCommand(), assetsAddCommand(), assetsDeleteCommand())
-	return cmd
+	return groupCommand("assets", "list, show, add and delete snippets",
+		clientCommand("list", "list all snippets", takes(), assetsList),
+		clientCommand("get ID", "print the text of a snippet, byte for byte", takes("ID"), assetsGet),
+		assetsAddCommand(),
+		clientCommand("delete ID", "delete a snippet", takes("ID"), assetsDelete))
 }
 
-func assetsListCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "list all snippets",
-		Args:  takes(),
+func assetsList(c call) error {
+	before := "" // the next item
+	if c.json {
+		before = `{"iterable":[`
 	}
-	data, asJSON := dataFlag(cmd), jsonFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := daemon(*data)
+	for text, err := range c.client.Assets(c.ctx, c.json) {
 		if err != nil {
 			return err
 		}
-		out, before := cmd.OutOrStdout(), "" // before the next item
-		if *asJSON {
-			before = `{"iterable":[`
+		if c.json {
+			_, err = fmt.Fprintf(c.out, "%s%s", before, text)
+			before = ","
+		} else {
+			err = printAsset(c.out, text)
 		}
-		for text, err := range c.Assets(cmd.Context(), *asJSON) {
-			if err != nil {
-				return err
-			}
-			if *asJSON {
-				_, err = fmt.Fprintf(out, "%s%s", before, text)
-				before = ","
-			} else {
-				err = printAsset(out, text)
-			}
-			if err != nil {
-				return err
-			}
+		if err != nil {
+			return err
 		}
-		if *asJSON {
-			_, err = fmt.Fprintf(out, "%s]}\n", strings.TrimSuffix(before, ","))
-		}
-		return err
 	}
-	return cmd
+	if !c.json {
+		return nil
+	}
+	_, err := fmt.Fprintf(c.out, "%s]}\n", strings.TrimSuffix(before, ","))
+	return err
 }
 
 // printAsset prints a line: id, language, size, name.
@@ -96,83 +81,65 @@ func printAsset(w io.Writer, text json.RawMessage) error {
 	return err
 }
 
-func assetsGetCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "get ID",
-		Short: "print the text of a snippet, byte for byte",
-		Args:  takes("ID"),
-	}
-	data, asJSON := dataFlag(cmd), jsonFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := checkID(args[0]); err != nil {
-			return err
-		}
-		c, err := daemon(*data)
-		if err != nil {
-			return err
-		}
-		body, err := c.Asset(cmd.Context(), args[0])
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", body)
-			return err
-		}
-		text, _, ok := asset.OriginalText(body)
-		if !ok {
-			return &cairn.Error{
-				Code:    cairn.CodeInvalid,
-				Message: "The asset " + cairn.Quote(args[0]) + " has no text of its own.",
-				Hint:    "See all of it with --json.",
-			}
-		}
-		_, err = io.WriteString(cmd.OutOrStdout(), text)
+func assetsGet(c call) error {
+	id := c.args[0]
+	if err := checkID(id); err != nil {
 		return err
 	}
-	return cmd
+	body, err := c.client.Asset(c.ctx, id)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		_, err = fmt.Fprintf(c.out, "%s\n", body)
+		return err
+	}
+	text, _, ok := asset.OriginalText(body)
+	if !ok {
+		return &cairn.Error{
+			Code:    cairn.CodeInvalid,
+			Message: "The asset " + cairn.Quote(id) + " has no text of its own.",
+			Hint:    "See all of it with --json.",
+		}
+	}
+	_, err = io.WriteString(c.out, text)
+	return err
 }
 
 func assetsAddCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "add [FILE|-]",
-		Short: "add a snippet from a file or standard input, and print its id",
-		Args:  takes("[FILE]"),
+	var name, language string
+	cmd := clientCommand("add [FILE|-]", "add a snippet from a file or standard input, and print its id", takes("[FILE]"),
+		func(c call) error { return assetsAdd(c, name, language) })
+	cmd.Flags().StringVar(&name, "name", "", "`name` of the snippet (default the file's)")
+	cmd.Flags().StringVar(&language, "language", "", "its `language` as a file extension (default by the name)")
+	return cmd
+}
+
+func assetsAdd(c call, name, language string) error {
+	file := "-"
+	if len(c.args) == 1 {
+		file = c.args[0]
 	}
-	data, asJSON := dataFlag(cmd), jsonFlag(cmd)
-	name := cmd.Flags().String("name", "", "`name` of the snippet (default the file's)")
-	language := cmd.Flags().String("language", "", "its `language` as a file extension (default by the name)")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		file := "-"
-		if len(args) == 1 {
-			file = args[0]
-		}
-		text, err := readText(cmd.InOrStdin(), file)
-		if err != nil {
-			return err
-		}
-		if *name == "" && file != "-" {
-			*name = filepath.Base(file)
-		}
-		if *language == "" {
-			*language = asset.Language(*name)
-		}
-		c, err := daemon(*data)
-		if err != nil {
-			return err
-		}
-		body, err := c.CreateAsset(cmd.Context(), seed(*name, *language, text))
-		if err != nil {
-			return err
-		}
-		if !*asJSON {
-			id, _ := rawjson.Text(rawjson.Get(body, "id"))
-			body = json.RawMessage(id)
-		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", body)
+	text, err := readText(c.in, file)
+	if err != nil {
 		return err
 	}
-	return cmd
+	if name == "" && file != "-" {
+		name = filepath.Base(file)
+	}
+	if language == "" {
+		language = asset.Language(name)
+	}
+	body, err := c.client.CreateAsset(c.ctx, seed(name, language, text))
+	if err != nil {
+		return err
+	}
+	if !c.json {
+		id, _ := rawjson.Text(rawjson.Get(body, "id"))
+		body = json.RawMessage(id)
+	}
+	_, err = fmt.Fprintf(c.out, "%s\n", body)
+	return err
 }
 
 // checkID keeps what no snippet can be called from becoming part of a path.
@@ -243,29 +210,17 @@ func seed(name, language, text string) []byte {
 	return o.SetText("type", "SEEDED_ASSET").Set("asset", seeded.JSON()).JSON()
 }
 
-func assetsDeleteCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "delete ID",
-		Short: "delete a snippet",
-		Args:  takes("ID"),
-	}
-	data, asJSON := dataFlag(cmd), jsonFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := checkID(args[0]); err != nil {
-			return err
-		}
-		c, err := daemon(*data)
-		if err != nil {
-			return err
-		}
-		if err := c.DeleteAsset(cmd.Context(), args[0]); err != nil {
-			return err
-		}
-		if *asJSON {
-			return printJSON(cmd.OutOrStdout(), map[string]string{"id": args[0]})
-		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "deleted %s\n", args[0])
+func assetsDelete(c call) error {
+	id := c.args[0]
+	if err := checkID(id); err != nil {
 		return err
 	}
-	return cmd
+	if err := c.client.DeleteAsset(c.ctx, id); err != nil {
+		return err
+	}
+	if c.json {
+		return printJSON(c.out, map[string]string{"id": id})
+	}
+	_, err := fmt.Fprintf(c.out, "deleted %s\n", id)
+	return err
 }

@@ -16,72 +16,57 @@ import (
 )
 
 func importCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "import",
-		Short: "bring documents in",
-		Args:  group,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(importFilesCommand())
-	return cmd
-}
-
-func importFilesCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "files DIR",
-		Short: "import each text file of a folder as a snippet",
-		Long: `Imports each text file below DIR as an asset: its name is the path below DIR, its
+	files := clientCommand("files DIR", "import each text file of a folder as a snippet", takes("DIR"), importFiles)
+	files.Long = `Imports each text file below DIR as an asset: its name is the path below DIR, its
 language follows from the name. Importing again adds nothing; a file that has
 changed updates its asset, unless that was edited here too. .git, node_modules,
-symbolic links, binary files and what .gitignore names are skipped.`,
-		Args: takes("DIR"),
+symbolic links, binary files and what .gitignore names are skipped.`
+	return groupCommand("import", "bring documents in", files)
+}
+
+func importFiles(c call) error {
+	var bar *progressbar.ProgressBar
+	progress := func(done, all int) {
+		if bar == nil {
+			bar = newBar(c.err, "importing", all)
+		}
+		bar.ChangeMax(all)
+		_ = bar.Set(done) // a bar that cannot be drawn stops nothing
 	}
-	data := dataFlag(cmd)
-	asJSON := jsonFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := daemon(*data)
-		if err != nil {
-			return err
-		}
-		var bar *progressbar.ProgressBar
-		progress := func(done, all int) {
-			if bar == nil {
-				bar = newBar(cmd.ErrOrStderr(), "importing", all)
-			}
-			bar.ChangeMax(all)
-			_ = bar.Set(done) // a bar that cannot be drawn stops nothing
-		}
-		if !onTerminal(cmd.ErrOrStderr()) {
-			progress = nil
-		}
-		report, err := importer.Files(cmd.Context(), c, args[0], progress)
-		if bar != nil {
-			_ = bar.Exit()
-			fmt.Fprintln(cmd.ErrOrStderr())
-		}
-		if err != nil {
-			if n := report.Added + report.Changed; n > 0 {
-				fmt.Fprintf(cmd.ErrOrStderr(), "stored %d assets before this; run the same command again to go on\n", n)
-			}
-			if e, ok := errors.AsType[*fs.PathError](err); ok {
-				return &cairn.Error{
-					Code:    cairn.CodeInvalid,
-					Message: fmt.Sprintf("%s cannot be imported: %v.", e.Path, e.Err),
-					Hint:    "Name a folder of text files.",
-					Err:     err,
-				}
-			}
-			return err
-		}
-		for _, note := range report.Notes {
-			fmt.Fprintf(cmd.ErrOrStderr(), "note: %s\n", printable(note))
-		}
-		if *asJSON {
-			return printJSON(cmd.OutOrStdout(), report)
-		}
-		return printReport(cmd.OutOrStdout(), report)
+	if !onTerminal(c.err) {
+		progress = nil
 	}
-	return cmd
+	report, err := importer.Files(c.ctx, c.client, c.args[0], progress)
+	if bar != nil {
+		_ = bar.Exit()
+		fmt.Fprintln(c.err)
+	}
+	for _, note := range report.Notes {
+		fmt.Fprintf(c.err, "note: %s\n", printable(note))
+	}
+	if err != nil {
+		return importFailed(c.err, report, err)
+	}
+	if c.json {
+		return printJSON(c.out, report)
+	}
+	return printReport(c.out, report)
+}
+
+// importFailed says what an import that failed has stored, and why it failed.
+func importFailed(w io.Writer, report importer.Report, err error) error {
+	if n := report.Added + report.Changed; n > 0 {
+		fmt.Fprintf(w, "stored %d assets before this; run the same command again to go on\n", n)
+	}
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return &cairn.Error{
+			Code:    cairn.CodeInvalid,
+			Message: fmt.Sprintf("%s cannot be imported: %v.", e.Path, e.Err),
+			Hint:    "Name a folder of text files.",
+			Err:     err,
+		}
+	}
+	return err
 }
 
 // newBar returns a progress bar for a terminal.

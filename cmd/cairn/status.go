@@ -11,36 +11,25 @@ import (
 )
 
 func statusCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "status",
-		Short: "say where the daemon is and what it holds",
-		Args:  takes(),
-	}
-	data, asJSON := dataFlag(cmd), jsonFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := daemon(*data)
+	return clientCommand("status", "say where the daemon is and what it holds", takes(), func(c call) error {
+		st, err := c.client.Status(c.ctx)
 		if err != nil {
 			return err
 		}
-		st, err := c.Status(cmd.Context())
-		if err != nil {
-			return err
+		if c.json {
+			return printJSON(c.out, st)
 		}
-		if *asJSON {
-			return printJSON(cmd.OutOrStdout(), st)
-		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), `version    %s (API %s)
+		_, err = fmt.Fprintf(c.out, `version    %s (API %s)
 listening  %s
 data       %s
 device     %s
 documents  %d, %s
 revision   %d
 digest     %s
-`, st.Version, st.APILevel, strings.Join(st.URLs, " "), st.Data, printable(st.DeviceName),
+`, st.Version, st.APILevel, strings.Join(st.URLs, " "), printable(st.Data), printable(st.DeviceName),
 			st.Database.Documents, bytesText(st.Database.Bytes), st.Database.Revision, st.Database.Digest)
 		return err
-	}
-	return cmd
+	})
 }
 
 func versionCommand() *cobra.Command {
