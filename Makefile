@@ -37,6 +37,7 @@ e2e: build ## the end-to-end tests, on the binary
 lint: ## gofmt, vet, staticcheck, govulncheck
 	@files=$$(find . -name node_modules -prune -o -name '*.go' -exec gofmt -l {} +); \
 	if [ -n "$$files" ]; then echo "not formatted (make fmt):"; echo "$$files"; exit 1; fi
+	go mod tidy -diff
 	go vet ./...
 	go tool staticcheck ./...
 	scripts/vulncheck.sh

@@ -12,6 +12,7 @@ const (
 	CodeNotFound     Code = "not_found"              // there is no such route
 	CodeNotAllowed   Code = "method_not_allowed"     // the route is there, for other methods
 	CodeForbidden    Code = "forbidden"              // the guard of the local port refused it
+	CodeChanged      Code = "changed"                // what the request means to change is not what it was
 	CodeGone         Code = "gone"                   // no such document, now or ever
 	CodeTooLarge     Code = "too_large"              // a body or a document over its bound
 	CodeMediaType    Code = "unsupported_media_type" // a body that is not JSON

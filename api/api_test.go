@@ -114,7 +114,7 @@ func enum(t *testing.T) []cairn.Code {
 // TestStatuses pins the status of each code: programs rely on it.
 func TestStatuses(t *testing.T) {
 	want := map[cairn.Code]int{
-		"invalid": 400, "forbidden": 403, "not_found": 404, "method_not_allowed": 405, "timeout": 408, "gone": 410,
+		"invalid": 400, "forbidden": 403, "not_found": 404, "method_not_allowed": 405, "timeout": 408, "gone": 410, "changed": 412,
 		"too_large": 413, "unsupported_media_type": 415, "shutting_down": 503,
 	}
 	for _, code := range enum(t) {

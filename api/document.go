@@ -1,6 +1,8 @@
 package api
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 
 	"cairn"
@@ -12,6 +14,13 @@ type DocumentLine struct {
 	ID         string          `json:"id"`
 	Revision   int64           `json:"revision,omitempty"` // answers only; ignored in requests
 	Document   json.RawMessage `json:"document,omitempty"` // absent for a deletion
+}
+
+// EntityTag returns the ETag of a stored document, for If-Match: 128 bits of the
+// SHA-256 of its text.
+func EntityTag(stored []byte) string {
+	sum := sha256.Sum256(stored)
+	return `"` + hex.EncodeToString(sum[:16]) + `"`
 }
 
 // A RefusedLine tells why a line of POST /v1/documents was not stored.

@@ -33,6 +33,7 @@ var statuses = map[cairn.Code]int{
 	cairn.CodeNotAllowed:   http.StatusMethodNotAllowed,
 	cairn.CodeTimeout:      http.StatusRequestTimeout,
 	cairn.CodeGone:         http.StatusGone,
+	cairn.CodeChanged:      http.StatusPreconditionFailed,
 	cairn.CodeTooLarge:     http.StatusRequestEntityTooLarge,
 	cairn.CodeMediaType:    http.StatusUnsupportedMediaType,
 	cairn.CodeDiskFull:     http.StatusInternalServerError,

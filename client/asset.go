@@ -36,7 +36,7 @@ func (c *Client) AssetIDs(ctx context.Context) iter.Seq2[string, error] {
 func items[T any](ctx context.Context, c *Client, path string) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
-		resp, err := c.send(ctx, http.MethodGet, path, "", nil)
+		resp, err := c.send(ctx, http.MethodGet, path, nil, nil)
 		if err != nil {
 			yield(none, err)
 			return
@@ -93,7 +93,13 @@ func (c *Client) DeleteAsset(ctx context.Context, id string) error {
 }
 
 // UpdateAsset merges the given fields, an Asset with at least its id, into the
-// asset and returns it whole.
-func (c *Client) UpdateAsset(ctx context.Context, patch json.RawMessage) (json.RawMessage, error) {
-	return c.call(ctx, http.MethodPost, "/asset/update", api.JSON, jsonBody(patch))
+// asset and returns it whole. With the stored text that the change was made for,
+// as [Client.Document] returned it, the change is made only while that is still
+// what is stored, else it is cairn.CodeChanged; nil means whatever is.
+func (c *Client) UpdateAsset(ctx context.Context, patch, stored json.RawMessage) (json.RawMessage, error) {
+	header := http.Header{"Content-Type": {api.JSON}}
+	if stored != nil {
+		header.Set("If-Match", api.EntityTag(stored))
+	}
+	return c.callWith(ctx, http.MethodPost, "/asset/update", header, jsonBody(patch))
 }

@@ -58,7 +58,16 @@ func (c *Client) getJSON(ctx context.Context, path string, v any) error {
 
 // call sends a request and returns the whole answer.
 func (c *Client) call(ctx context.Context, method, path, mediaType string, body io.Reader) ([]byte, error) {
-	resp, err := c.send(ctx, method, path, mediaType, body)
+	header := http.Header{}
+	if mediaType != "" {
+		header.Set("Content-Type", mediaType)
+	}
+	return c.callWith(ctx, method, path, header, body)
+}
+
+// callWith is call with a header.
+func (c *Client) callWith(ctx context.Context, method, path string, header http.Header, body io.Reader) ([]byte, error) {
+	resp, err := c.send(ctx, method, path, header, body)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +80,7 @@ func (c *Client) call(ctx context.Context, method, path, mediaType string, body 
 }
 
 // send sends a request; an answer of any status but 200 is an error.
-func (c *Client) send(ctx context.Context, method, path, mediaType string, body io.Reader) (*http.Response, error) {
+func (c *Client) send(ctx context.Context, method, path string, header http.Header, body io.Reader) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
 		return nil, &cairn.Error{
@@ -81,8 +90,8 @@ func (c *Client) send(ctx context.Context, method, path, mediaType string, body 
 			Err:     err,
 		}
 	}
-	if mediaType != "" {
-		req.Header.Set("Content-Type", mediaType)
+	if header != nil {
+		req.Header = header
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

@@ -66,7 +66,7 @@ var calls = map[string]func(ctx context.Context, c *client.Client) error{
 		return err
 	},
 	"UpdateAsset": func(ctx context.Context, c *client.Client) error {
-		_, err := c.UpdateAsset(ctx, []byte(`{"id":"x"}`))
+		_, err := c.UpdateAsset(ctx, []byte(`{"id":"x"}`), nil)
 		return err
 	},
 	"DeleteAsset": func(ctx context.Context, c *client.Client) error { return c.DeleteAsset(ctx, "x") },
@@ -374,7 +374,7 @@ func TestAssets(t *testing.T) {
 			t.Errorf("with contents %t: %s", contents, all)
 		}
 	}
-	body, err := c.UpdateAsset(t.Context(), json.RawMessage(`{"id":"`+ids[0]+`","name":"new"}`))
+	body, err := c.UpdateAsset(t.Context(), json.RawMessage(`{"id":"`+ids[0]+`","name":"new"}`), nil)
 	if err != nil || !strings.Contains(string(body), `"name":"new"`) {
 		t.Errorf("the update made %s, %v", body, err)
 	}

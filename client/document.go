@@ -29,7 +29,7 @@ func (c *Client) Documents(ctx context.Context, collection string, after int64) 
 		if collection != "" {
 			q.Set("collection", collection)
 		}
-		resp, err := c.send(ctx, http.MethodGet, "/v1/documents?"+q.Encode(), "", nil)
+		resp, err := c.send(ctx, http.MethodGet, "/v1/documents?"+q.Encode(), nil, nil)
 		if err != nil {
 			yield(api.DocumentLine{}, err)
 			return

@@ -157,7 +157,7 @@ func (w *assetWriter) write(ctx context.Context, c *client.Client) error {
 	case r.name == "":
 		err = c.DeleteAsset(ctx, r.id)
 	default:
-		answer, err = c.UpdateAsset(ctx, w.patch(r))
+		answer, err = c.UpdateAsset(ctx, w.patch(r), nil)
 	}
 	if err != nil {
 		w.doubts++

@@ -34,7 +34,7 @@ func TestIdentifiers(t *testing.T) {
 	one, two := create(t, c, "one"), create(t, c, "two")
 	s.until(t, one, present)
 	s.until(t, two, present)
-	if _, err := c.UpdateAsset(t.Context(), json.RawMessage(`{"id":"`+one+`","name":"changed"}`)); err != nil {
+	if _, err := c.UpdateAsset(t.Context(), json.RawMessage(`{"id":"`+one+`","name":"changed"}`), nil); err != nil {
 		t.Fatal(err)
 	}
 	s.until(t, one, present)

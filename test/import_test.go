@@ -30,8 +30,15 @@ func TestImportGoSources(t *testing.T) {
 	installSDK(t)
 	dir := filepath.Join(goRoot(t), "src")
 	want := textFiles(t, dir)
-	if len(want) < 5000 {
+	if len(want) <= 10_000 {
 		t.Fatalf("%s has %d text files; the test expects all of Go's sources", dir, len(want))
+	}
+	contents := map[string]bool{}
+	for _, sum := range want {
+		contents[sum] = true
+	}
+	if len(contents) == len(want) {
+		t.Fatal("no two files have equal contents, so that is not tested")
 	}
 	d := harness.Start(t, harness.Options{})
 	first := importFiles(t, d, dir)
@@ -155,9 +162,21 @@ func TestImportFolder(t *testing.T) {
 			t.Errorf("import %d does not name the file that it left alone: %q", run+1, got.Notes)
 		}
 	}
+	// An asset and its file that were changed alike are one again: the file's
+	// next change counts.
+	write(t, filepath.Join(dir, "keep.log"), "changed there alone")
+	if got := importFiles(t, d, dir); got.Changed != 0 || got.Edited != 1 {
+		t.Errorf("the import of a file that was changed like its asset reports %+v", got)
+	}
+	write(t, filepath.Join(dir, "keep.log"), "changed again")
+	// A file that has outgrown a document is skipped, and ends nothing.
+	write(t, filepath.Join(dir, "empty.txt"), strings.Repeat("\"", 20<<20))
+	if got := importFiles(t, d, dir); got.Changed != 1 || got.Skipped["too_large"] != 1 {
+		t.Errorf("the import after that reports %+v, want one changed and one too large", got)
+	}
 	want["main.go"] = sum("package changed\n")
 	want["bom.txt"] = sum("changed there")
-	want["keep.log"] = sum("changed there alone")
+	want["keep.log"] = sum("changed again")
 	if diff := cmp.Diff(want, readBack(t, v.URL)); diff != "" {
 		t.Errorf("texts after the changes (-want +asset):\n%s", diff)
 	}
@@ -166,6 +185,7 @@ func TestImportFolder(t *testing.T) {
 // report is what cairn import files --json prints.
 type report struct {
 	Files, Added, Changed, Unchanged, Edited, Refused int
+	Skipped                                           map[string]int
 	Notes                                             []string
 }
 
@@ -240,7 +260,7 @@ func edit(t *testing.T, url, name, text string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.UpdateAsset(t.Context(), patch); err != nil {
+		if _, err := c.UpdateAsset(t.Context(), patch, nil); err != nil {
 			t.Fatal(err)
 		}
 		return

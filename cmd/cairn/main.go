@@ -51,6 +51,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root := &cobra.Command{
 		Use:           "cairn",
 		Short:         "keep snippets in a local database that serves the Pieces OS API",
+		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          group,

@@ -83,8 +83,16 @@ type daemonProcess struct {
 	listeners []net.Listener
 }
 
+// ballastBytes is memory that is never touched, and therefore never taken from
+// the system. What the daemon keeps is so little that Go would collect garbage
+// hundreds of times for one long list; it waits until the heap has doubled, and
+// this makes it larger.
+const ballastBytes = 8 << 20
+
 // run serves until ctx ends.
 func (d *daemonProcess) run(ctx context.Context) (err error) {
+	ballast := make([]byte, ballastBytes)
+	defer runtime.KeepAlive(ballast)
 	defer func() { err = errors.Join(err, d.close()) }()
 	if err := d.open(ctx); err != nil {
 		return err

@@ -31,13 +31,14 @@ var stale = []string{"id", "name", "updated", "formats", "preview", "original"}
 
 // flatten prepares the flattened assets of an asset's formats.
 func flatten(doc []byte) flattened {
-	fields := rawjson.FieldsOf(doc)
-	return flattenFields(fields, parseFormats(rawjson.Get(fields.Get("formats"), "iterable")))
+	var a arena
+	fields := a.fieldsOf(doc)
+	return flattenFields(fields, parseFormats(&a, nil, rawjson.Get(fields.Get("formats"), "iterable")))
 }
 
 // flattenFields is flatten for an asset that was parsed before.
 func flattenFields(doc rawjson.Fields, formats []format) flattened {
-	f := flattened{idText: []byte(`""`), most: fewBytes}
+	f := flattened{idText: []byte(`""`), most: fewBytes, members: make([]member, 0, 8)}
 	if id := doc.Get("id"); rawjson.IsString(id) {
 		f.idText = id
 	}
@@ -82,15 +83,30 @@ type format struct {
 	raw    []byte
 	fields rawjson.Fields // none when it is no object
 	id     []byte         // in quotes; nil when there is none
+	text   string         // of the id, when that is a string
 }
 
-// parseFormats returns the items of a list of formats.
-func parseFormats(list []byte) (formats []format) {
+// parseFormats appends the items of a list of formats.
+func parseFormats(a *arena, formats []format, list []byte) []format {
 	for raw := range rawjson.Elements(list) {
-		fields := rawjson.FieldsOf(raw)
-		formats = append(formats, format{raw, fields, fields.Get("id")})
+		fields := a.fieldsOf(raw)
+		id := fields.Get("id")
+		text, _ := rawjson.Text(id)
+		formats = append(formats, format{raw, fields, id, text})
 	}
 	return formats
+}
+
+// arena holds the members of many objects in one piece of memory.
+type arena struct{ fields rawjson.Fields }
+
+func (a *arena) fieldsOf(v []byte) rawjson.Fields {
+	if a.fields == nil {
+		a.fields = make(rawjson.Fields, 0, 64) // an asset of one format has some fifty
+	}
+	start := len(a.fields)
+	a.fields = rawjson.AppendFields(a.fields, v)
+	return a.fields[start:len(a.fields):len(a.fields)]
 }
 
 func (f *flattened) add(name string, value []byte) {
@@ -101,7 +117,12 @@ func (f *flattened) add(name string, value []byte) {
 
 // of returns the FlattenedAsset inside the format with the raw id.
 func (f flattened) of(id []byte) []byte {
+	size := len(f.formats) + 64
+	for _, m := range f.members {
+		size += len(m.name) + len(m.value) + len(`"":,`)
+	}
 	var o rawjson.Object
+	o.Grow(size)
 	for _, m := range f.members {
 		o.Set(m.name, m.value)
 	}
@@ -119,6 +140,9 @@ func (f flattened) of(id []byte) []byte {
 // server gave it; only the list that clients need is filled in.
 func (f flattened) inside(in format) []byte {
 	flat, stored := f.of(in.id), in.fields.Get("asset")
+	if !rawjson.IsObject(stored) {
+		return flat
+	}
 	if !rawjson.IsArray(rawjson.Path(stored, "formats", "iterable")) {
 		stored = rawjson.Replace(stored, "formats", rawjson.Get(flat, "formats"))
 	}

@@ -13,14 +13,54 @@ func formats(doc []byte) iter.Seq[[]byte] {
 	return rawjson.Elements(rawjson.Path(doc, "formats", "iterable"))
 }
 
+// Render writes the form of an asset that clients read, as a new [Renderer]
+// does.
+func Render(w *bufio.Writer, doc []byte, transferables bool) {
+	NewRenderer(w, transferables).Render(doc)
+}
+
+// RenderFormat writes the form of one of the asset's formats that clients
+// read; ok is false, and nothing written, when the asset has no such format.
+func RenderFormat(w *bufio.Writer, doc []byte, id string, transferables bool) (ok bool) {
+	r := NewRenderer(w, transferables)
+	r.parse(doc)
+	f := r.find(id)
+	if f == nil {
+		return false
+	}
+	r.format(*f)
+	return true
+}
+
+// A Renderer writes assets one after the other. It takes each apart once, since
+// the texts are long and each look at them would cost as much as writing them,
+// and keeps its memory for the next.
+type Renderer struct {
+	w             *bufio.Writer
+	transferables bool
+
+	arena      arena
+	doc        rawjson.Fields
+	last       []byte         // the member formats, of several the last
+	lastFields rawjson.Fields // its members
+	formats    []format       // its items
+	flat       flattened
+}
+
+// NewRenderer returns a Renderer of assets with their raw contents, or without
+// where transferables is false.
+func NewRenderer(w *bufio.Writer, transferables bool) *Renderer {
+	return &Renderer{w: w, transferables: transferables}
+}
+
 // Render writes the form of an asset that clients read: its stored form with
 // the references of original and preview, and each format's flattened asset,
 // filled in; lists without which the generated clients throw are there even if
-// the document lacks them. With transferables false the raw contents are left
-// out. Errors are those of w, which keeps the first.
-func Render(w *bufio.Writer, doc []byte, transferables bool) {
-	r := newRenderer(w, doc, transferables)
-	m := members{w: w}
+// the document lacks them. Errors are those of the writer, which keeps the
+// first.
+func (r *Renderer) Render(doc []byte) {
+	r.parse(doc)
+	m := members{w: r.w}
 	listed := false
 	for _, f := range r.doc {
 		m.name(f.Raw)
@@ -33,7 +73,7 @@ func Render(w *bufio.Writer, doc []byte, transferables bool) {
 		case "preview":
 			r.preview(f.Value)
 		default:
-			w.Write(f.Value)
+			r.w.Write(f.Value)
 		}
 	}
 	if !listed {
@@ -42,43 +82,25 @@ func Render(w *bufio.Writer, doc []byte, transferables bool) {
 	m.end()
 }
 
-// RenderFormat writes the form of one of the asset's formats that clients
-// read; ok is false, and nothing written, when the asset has no such format.
-func RenderFormat(w *bufio.Writer, doc []byte, id string, transferables bool) (ok bool) {
-	r := newRenderer(w, doc, transferables)
-	f := r.find(id)
-	if f == nil {
-		return false
-	}
-	r.format(*f)
-	return true
-}
-
-// renderer holds an asset that was parsed once: its texts are long, and each
-// look at them would cost as much as writing them.
-type renderer struct {
-	w       *bufio.Writer
-	doc     rawjson.Fields
-	formats []format
-	flat    flattened
-}
-
-func newRenderer(w *bufio.Writer, doc []byte, transferables bool) *renderer {
-	if !transferables {
+// parse takes an asset apart.
+func (r *Renderer) parse(doc []byte) {
+	if !r.transferables {
 		doc = rawjson.Prune(doc, func(parent, name string) bool {
 			return slices.Contains(contentKinds, parent) && (name == "string" || name == "bytes")
 		})
 	}
-	r := &renderer{w: w, doc: rawjson.FieldsOf(doc)}
-	r.formats = parseFormats(rawjson.Get(r.doc.Get("formats"), "iterable"))
+	r.arena.fields = r.arena.fields[:0]
+	r.doc = r.arena.fieldsOf(doc)
+	r.last = r.doc.Get("formats")
+	r.lastFields = r.arena.fieldsOf(r.last)
+	r.formats = parseFormats(&r.arena, r.formats[:0], r.lastFields.Get("iterable"))
 	r.flat = flattenFields(r.doc, r.formats)
-	return r
 }
 
 // find returns the first format with the id, or nil.
-func (r *renderer) find(id string) *format {
+func (r *Renderer) find(id string) *format {
 	for i, f := range r.formats {
-		if got, ok := rawjson.Text(f.id); ok && got == id {
+		if rawjson.IsString(f.id) && f.text == id {
 			return &r.formats[i]
 		}
 	}
@@ -87,10 +109,14 @@ func (r *renderer) find(id string) *format {
 
 // list writes the Formats of the asset, v; what is none is written as an empty
 // list.
-func (r *renderer) list(v []byte) {
+func (r *Renderer) list(v []byte) {
+	fields := r.lastFields
+	if len(v) == 0 || len(r.last) == 0 || &v[0] != &r.last[0] {
+		fields = r.arena.fieldsOf(v)
+	}
 	m := members{w: r.w}
 	listed := false
-	for _, f := range rawjson.FieldsOf(v) {
+	for _, f := range fields {
 		if f.Name != "iterable" {
 			m.put(f.Raw, f.Value)
 		} else if !listed {
@@ -106,7 +132,7 @@ func (r *renderer) list(v []byte) {
 }
 
 // items writes the list of the formats.
-func (r *renderer) items() {
+func (r *Renderer) items() {
 	r.w.WriteByte('[')
 	for i, f := range r.formats {
 		if i > 0 {
@@ -118,7 +144,7 @@ func (r *renderer) items() {
 }
 
 // format writes one Format.
-func (r *renderer) format(f format) {
+func (r *Renderer) format(f format) {
 	if !rawjson.IsObject(f.raw) {
 		r.w.Write(f.raw)
 		return
@@ -130,30 +156,38 @@ func (r *renderer) format(f format) {
 // overlay writes base with the members of over in their place, and the others
 // of over, which are not null, behind them: rawjson.Overlay, without gathering
 // the text.
-func (r *renderer) overlay(base, over rawjson.Fields) {
+func (r *Renderer) overlay(base, over rawjson.Fields) {
 	m := members{w: r.w}
+	values := map[string][]byte{}
+	for _, f := range over {
+		values[f.Name] = f.Value
+	}
 	for _, f := range base {
-		if v := over.Get(f.Name); v != nil {
+		if v, ok := values[f.Name]; ok {
 			f.Value = v
 		}
 		m.put(f.Raw, f.Value)
 	}
-	for i, f := range over {
-		if base.Get(f.Name) == nil && over[:i].Get(f.Name) == nil {
-			m.put(f.Raw, over.Get(f.Name))
+	for _, f := range base {
+		delete(values, f.Name)
+	}
+	for _, f := range over {
+		if v, ok := values[f.Name]; ok {
+			m.put(f.Raw, v)
+			delete(values, f.Name)
 		}
 	}
 	m.end()
 }
 
 // preview writes the Preview of the asset.
-func (r *renderer) preview(v []byte) {
+func (r *Renderer) preview(v []byte) {
 	if !rawjson.IsObject(v) {
 		r.w.Write(v)
 		return
 	}
 	m := members{w: r.w}
-	for _, f := range rawjson.FieldsOf(v) {
+	for _, f := range r.arena.fieldsOf(v) {
 		m.name(f.Raw)
 		if f.Name == "base" || f.Name == "overlay" {
 			r.holder(f.Value)
@@ -165,10 +199,11 @@ func (r *renderer) preview(v []byte) {
 }
 
 // holder writes a ReferencedFormat with its reference filled in.
-func (r *renderer) holder(v []byte) {
-	fields := rawjson.FieldsOf(v)
+func (r *Renderer) holder(v []byte) {
+	fields := r.arena.fieldsOf(v)
 	id, ok := rawjson.Text(fields.Get("id"))
-	if !ok || r.find(id) == nil {
+	format := r.find(id)
+	if !ok || format == nil {
 		r.w.Write(v)
 		return
 	}
@@ -180,12 +215,12 @@ func (r *renderer) holder(v []byte) {
 	}
 	m.name([]byte(`"reference"`))
 	over := rawjson.Fields{{Raw: []byte(`"asset"`), Name: "asset", Value: r.flat.idText}}
-	for _, f := range rawjson.FieldsOf(fields.Get("reference")) {
+	for _, f := range r.arena.fieldsOf(fields.Get("reference")) {
 		if !rawjson.IsNull(f.Value) {
 			over = append(over, f)
 		}
 	}
-	r.overlay(r.find(id).fields, over)
+	r.overlay(format.fields, over)
 	m.end()
 }
 

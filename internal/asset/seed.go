@@ -1,6 +1,7 @@
 package asset
 
 import (
+	"fmt"
 	"time"
 
 	"cairn/internal/rawjson"
@@ -50,6 +51,9 @@ func FromSeed(seed []byte, s Stamp) ([]byte, error) {
 	}
 	flat := flatten(o.JSON())
 	for _, list := range seededLists {
+		if countElements(rawjson.Get(metadata, list)) > maxSeeded {
+			return nil, invalid(fmt.Sprintf("The seed has more than %d %s.", maxSeeded, list), "Leave out those that do not matter; nobody could look at so many.")
+		}
 		if items := seededItems(rawjson.Get(metadata, list), list, p, flat); items != nil {
 			o.Set(list, items)
 		}
@@ -141,6 +145,17 @@ func stringOr(values ...[]byte) []byte {
 // seededLists are the lists of a seed's metadata that become lists of the
 // asset.
 var seededLists = []string{"tags", "websites", "sensitives", "persons", "annotations", "hints", "anchors"}
+
+// maxSeeded bounds each of these lists: an item of two bytes becomes one of some
+// hundred.
+const maxSeeded = 10_000
+
+func countElements(list []byte) (n int) {
+	for range rawjson.Elements(list) {
+		n++
+	}
+	return n
+}
 
 // seededItems returns the asset's list for a list of the seed: each item as it
 // came, with an id, timestamps, and what its model requires besides.

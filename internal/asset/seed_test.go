@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"cairn"
 	"cairn/internal/asset"
 	"cairn/internal/rawjson"
 )
@@ -201,5 +202,17 @@ func TestFromSeedLarge(t *testing.T) {
 	}
 	if n := strings.Count(string(doc), text); n != 1 {
 		t.Errorf("the text is there %d times, want once", n)
+	}
+}
+
+// TestSeedOfMany refuses lists that would make an asset many times the size of
+// its seed.
+func TestSeedOfMany(t *testing.T) {
+	for _, n := range []int{10_000, 10_001} {
+		seed := `{"asset":{"application":{},"format":{"fragment":{"string":{"raw":""}}},"metadata":{"tags":[{}` + strings.Repeat(",{}", n-1) + `]}}}`
+		_, err := asset.FromSeed([]byte(seed), asset.Stamp{ID: "a", Format: "f", Creator: "c", Now: now, NewID: func() string { return "i" }})
+		if got, want := cairn.CodeOf(err) == cairn.CodeInvalid, n > 10_000; got != want {
+			t.Errorf("a seed of %d tags: %v", n, err)
+		}
 	}
 }

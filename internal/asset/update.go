@@ -70,13 +70,47 @@ func UpdateFormat(doc []byte, id string, format []byte, now time.Time) (updated 
 			return f
 		}
 		ok = true
-		return rawjson.Merge(f, change)
+		return rawjson.Merge(supersede(f, change), change)
 	})
 	if !ok || rawjson.Same(next, base) {
 		return doc, false, ok
 	}
 	next = refreshFormats(base, next, now)
 	return touch(next, now), true, true
+}
+
+// supersede returns a format without the content that change replaces: where it
+// brings a text or bytes, no other form of the old ones may stay, since clients
+// would go on reading it.
+func supersede(format, change []byte) []byte {
+	if !hasContent(content(change)) {
+		return format
+	}
+	for _, kind := range contentKinds {
+		stored, sent := rawjson.Get(format, kind), rawjson.Get(change, kind)
+		if !rawjson.IsObject(stored) {
+			continue
+		}
+		kept := rawjson.Rewrite(stored, func(name string, v []byte) []byte {
+			if name != "string" && name != "bytes" {
+				return v
+			}
+			return orNil(withoutForms(v, rawjson.Get(sent, name)))
+		})
+		format = rawjson.Replace(format, kind, orNil(kept))
+	}
+	return format
+}
+
+// withoutForms returns a TransferableString or TransferableBytes without the
+// forms of its content that sent does not bring anew.
+func withoutForms(stored, sent []byte) []byte {
+	return rawjson.Rewrite(stored, func(form string, v []byte) []byte {
+		if (rawjson.IsString(v) || rawjson.IsArray(v)) && rawjson.IsNull(rawjson.Get(sent, form)) {
+			return nil
+		}
+		return v
+	})
 }
 
 // editFormats returns the asset with each format object replaced by what edit
@@ -161,17 +195,19 @@ func normalize(doc []byte) []byte {
 		return rawjson.Replace(holder, "reference", difference(reference, format, assetID))
 	})
 	doc = editByID(doc, moved, rawjson.Overlay)
-	flat := flatten(doc)
+	flat, fields := flatten(doc), rawjson.FieldsOf(doc)
+	drop := slices.DeleteFunc(slices.Clone(stale), func(name string) bool { return rawjson.IsNull(fields.Get(name)) })
 	return editFormats(doc, func(f []byte) []byte {
 		stored := rawjson.Get(f, "asset")
 		if !rawjson.IsObject(stored) {
 			return f
 		}
-		for _, name := range stale {
-			if !rawjson.IsNull(rawjson.Get(doc, name)) {
-				stored = rawjson.Replace(stored, name, nil)
+		stored = rawjson.Rewrite(stored, func(name string, v []byte) []byte {
+			if slices.Contains(drop, name) {
+				return nil
 			}
-		}
+			return v
+		})
 		return rawjson.Replace(f, "asset", difference(stored, flat.of(rawjson.Get(f, "id")), nil))
 	})
 }

@@ -2,12 +2,16 @@ package asset_test
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"cairn/internal/asset"
+	"cairn/internal/rawjson"
 )
 
 // edited returns the rendered asset with the members at some paths changed, as
@@ -167,6 +171,16 @@ func TestUpdateKeepsUnknown(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, decode(t, render(t, got, true))); diff != "" {
 		t.Errorf("the asset with a new name (-want +got):\n%s", diff)
+	}
+}
+
+// A reference that is more precise than its format is not one that repeats it.
+func TestUpdateKeepsPrecision(t *testing.T) {
+	const precise = `{"bytes":{"value":12345678901234567890},"created":{"value":"2020-01-01T00:00:00.123456Z"}}`
+	doc := []byte(`{"id":"a","formats":{"iterable":[{"id":"f1","bytes":{"value":12345678901234567000},"created":{"value":"2020-01-01T00:00:00.123Z"}}]},"original":{"id":"f1","reference":` + precise + `}}`)
+	got := update(t, doc, `{"name":"n"}`)
+	if reference := raw(got, "original", "reference"); string(reference) != precise {
+		t.Errorf("the reference is %s, want %s", reference, precise)
 	}
 }
 
@@ -337,5 +351,60 @@ func TestUpdateFormatMissing(t *testing.T) {
 		if changed || !ok || !bytes.Equal(got, doc) {
 			t.Errorf("UpdateFormat with %s: changed %t, found %t", format, changed, ok)
 		}
+	}
+}
+
+// TestUpdateFormatOtherForms sets a content in another form than the one that is
+// there. No form of the old one may stay, since clients would go on reading it.
+func TestUpdateFormatOtherForms(t *testing.T) {
+	for _, test := range []struct{ old, change, want string }{
+		{`"fragment":{"string":{"raw":"old","x":{}},"metadata":{"ext":"go"}}`, `{"fragment":{"string":{"base64":"bmV3"}}}`,
+			`"fragment":{"string":{"x":{},"base64":"bmV3"},"metadata":{"ext":"go"}}`},
+		{`"fragment":{"string":{"raw":"old"}}`, `{"fragment":{"bytes":{"raw":[110]}}}`, `"fragment":{"bytes":{"raw":[110]}}`},
+		{`"fragment":{"bytes":{"raw":[111]}}`, `{"fragment":{"string":{"raw":"n"}}}`, `"fragment":{"string":{"raw":"n"}}`},
+		{`"fragment":{"string":{"raw":"old"},"y":[1]}`, `{"file":{"string":{"raw":"new"}}}`, `"fragment":{"y":[1]},"file":{"string":{"raw":"new"}}`},
+		{`"file":{"string":{"raw":"old"}}`, `{"fragment":{"string":{"raw":"new"}}}`, `"fragment":{"string":{"raw":"new"}}`},
+		{`"fragment":{"string":{"raw":"old"}}`, `{"fragment":{"metadata":{"ext":"go"}}}`, `"fragment":{"string":{"raw":"old"},"metadata":{"ext":"go"}}`},
+	} {
+		doc := `{"formats":{"iterable":[{"id":"f",` + test.old + `}]}}`
+		got, changed, ok := asset.UpdateFormat([]byte(doc), "f", []byte(test.change), now)
+		if !changed || !ok {
+			t.Fatalf("UpdateFormat(%s, %s): changed %t, found %t", doc, test.change, changed, ok)
+		}
+		format := raw(got, "formats", "iterable", 0)
+		for _, name := range []string{"bytes", "updated"} {
+			format = rawjson.Replace(format, name, nil)
+		}
+		if want := `{"id":"f",` + test.want + `}`; string(format) != want {
+			t.Errorf("UpdateFormat(%s, %s):\n%s, want\n%s", doc, test.change, format, want)
+		}
+	}
+}
+
+// TestCost holds updating and rendering to what the size of an asset demands: a
+// cost that grew with its square would take minutes here.
+func TestCost(t *testing.T) {
+	var items, members []string
+	for i := range 4000 {
+		items = append(items, fmt.Sprintf(`{"id":"f%d","asset":{"id":"a","name":"old","x":%d}}`, i, i))
+	}
+	for i := range 80_000 {
+		members = append(members, fmt.Sprintf(`"m%d":%d`, i, i))
+	}
+	doc := `{"id":"a","name":"old","original":{"id":"f0","reference":{` + strings.Join(members, ",") + `}},"formats":{"iterable":[` + strings.Join(items, ",") + `]}}`
+	limit, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		render(t, []byte(doc), true)
+		if _, changed, err := asset.Update([]byte(doc), []byte(`{"name":"new"}`), now); !changed || err != nil {
+			t.Errorf("Update: changed %t, %v", changed, err)
+		}
+	}()
+	select {
+	case <-done:
+	case <-limit.Done():
+		t.Fatal("an asset of a megabyte is not done after 20 s")
 	}
 }

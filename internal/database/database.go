@@ -46,10 +46,12 @@ type DB struct {
 	// turn holds a token while nobody writes. It guards writer and its
 	// statements, and is a channel so that waiting can be cancelled.
 	turn   chan struct{}
-	writer *sql.DB
+	writer *sql.Conn // the only one of pool
 	stmts  statements
 
+	pool   *sql.DB
 	reader *sql.DB
+	reads  reads
 
 	mu      sync.Mutex // guards what follows; held for moments only
 	stats   cairn.Stats
@@ -105,7 +107,10 @@ func (d *DB) open(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if d.writer, err = sqlitefile.Open(d.path, 1); err != nil {
+	if d.pool, err = sqlitefile.Open(d.path, 1); err != nil {
+		return err
+	}
+	if d.writer, err = d.pool.Conn(ctx); err != nil {
 		return err
 	}
 	if d.stmts, err = prepare(ctx, d.writer); err != nil {
@@ -117,7 +122,10 @@ func (d *DB) open(ctx context.Context) error {
 	if d.stats, err = readStats(ctx, d.writer); err != nil {
 		return err
 	}
-	d.reader, err = sqlitefile.Open(d.path, maxReaders, "query_only(1)")
+	if d.reader, err = sqlitefile.Open(d.path, maxReaders, "query_only(1)"); err != nil {
+		return err
+	}
+	d.reads, err = prepareReads(ctx, d.reader)
 	return err
 }
 
@@ -130,8 +138,14 @@ func (d *DB) Close() error {
 	if d.reader != nil {
 		errs = append(errs, d.reader.Close())
 	}
+	errs = append(errs, d.stmts.close())
 	if d.writer != nil {
-		errs = append(errs, d.writer.Close())
+		if err := d.writer.Close(); !errors.Is(err, sql.ErrConnDone) {
+			errs = append(errs, err)
+		}
+	}
+	if d.pool != nil {
+		errs = append(errs, d.pool.Close())
 	}
 	return errors.Join(errs...)
 }

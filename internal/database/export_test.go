@@ -15,7 +15,7 @@ const PageBytes = pageBytes
 
 // Pragma returns a setting of the connection that writes, or of one that reads.
 func (d *DB) Pragma(ctx context.Context, writer bool, name string) (value string, err error) {
-	db := d.reader
+	var db querier = d.reader
 	if writer {
 		db = d.writer
 	}

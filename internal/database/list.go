@@ -89,7 +89,7 @@ const listQuery = `
 
 // listPage reads the next page.
 func (d *DB) listPage(ctx context.Context, l *listing) (page []cairn.Document, more bool, err error) {
-	rows, err := d.reader.QueryContext(ctx, listQuery, l.position, l.end, l.collection)
+	rows, err := d.reads.list.QueryContext(ctx, l.position, l.end, l.collection)
 	if err != nil {
 		return nil, false, err
 	}

@@ -15,12 +15,33 @@ import (
 // pageBytes is about how much text one short read transaction takes.
 const pageBytes = 256 << 10
 
+// reads are the statements that readers use, prepared for each connection when
+// it first needs them.
+type reads struct{ state, get, find, list, changes, ids *sql.Stmt }
+
+func prepareReads(ctx context.Context, db *sql.DB) (r reads, err error) {
+	for query, dst := range map[string]**sql.Stmt{
+		"SELECT revision FROM state": &r.state,
+		getQuery:                     &r.get,
+		findQuery:                    &r.find,
+		listQuery:                    &r.list,
+		changesQuery:                 &r.changes,
+		idsQuery:                     &r.ids,
+	} {
+		if *dst, err = db.PrepareContext(ctx, query); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+const getQuery = "SELECT revision, json FROM documents WHERE collection = ? AND id = ?"
+
 // Get returns the document, or an error of cairn.CodeGone when there is none.
 func (d *DB) Get(ctx context.Context, collection, id string) (cairn.Document, error) {
 	doc := cairn.Document{Collection: collection, ID: id}
 	var text string
-	err := d.reader.QueryRowContext(ctx,
-		"SELECT revision, json FROM documents WHERE collection = ? AND id = ?", collection, id).Scan(&doc.Revision, &text)
+	err := d.reads.get.QueryRowContext(ctx, collection, id).Scan(&doc.Revision, &text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return doc, gone(collection, id)
 	}
@@ -35,7 +56,7 @@ func (d *DB) Get(ctx context.Context, collection, id string) (cairn.Document, er
 func (d *DB) Find(ctx context.Context, collection, ref string) (cairn.Document, error) {
 	doc := cairn.Document{Collection: collection}
 	var text string
-	err := d.reader.QueryRowContext(ctx, findQuery, ref, collection).Scan(&doc.Revision, &doc.ID, &text)
+	err := d.reads.find.QueryRowContext(ctx, ref, collection).Scan(&doc.Revision, &doc.ID, &text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return cairn.Document{}, gone(collection, ref)
 	}
@@ -85,26 +106,22 @@ func (d *DB) Changes(ctx context.Context, collection string, after int64) iter.S
 }
 
 // changes returns one page of changes after a revision, and the revision up to
-// which there are no others: after itself when there is none at all.
+// which there are no others: after itself when there is none at all. The page
+// may be newer than that revision was at first, never older.
 func (d *DB) changes(ctx context.Context, collection string, after int64) (page []cairn.Document, upTo int64, err error) {
-	tx, err := d.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return nil, 0, err
-	}
-	defer tx.Rollback()
-	if err := tx.QueryRowContext(ctx, "SELECT revision FROM state").Scan(&upTo); err != nil {
+	if err := d.reads.state.QueryRowContext(ctx).Scan(&upTo); err != nil {
 		return nil, 0, err
 	}
 	if upTo <= after {
 		return nil, after, nil
 	}
-	rows, err := tx.QueryContext(ctx, changesQuery, after, collection)
+	rows, err := d.reads.changes.QueryContext(ctx, after, collection)
 	if err != nil {
 		return nil, 0, err
 	}
 	page, full, err := readPage(rows)
-	if full {
-		upTo = page[len(page)-1].Revision
+	if n := len(page); n > 0 && (full || page[n-1].Revision > upTo) {
+		upTo = page[n-1].Revision
 	}
 	return page, upTo, err
 }
@@ -169,7 +186,7 @@ func (d *DB) IDs(ctx context.Context, collection string) iter.Seq2[string, error
 const idsQuery = "SELECT id FROM documents WHERE collection = ? AND id > ? ORDER BY id LIMIT ?"
 
 func (d *DB) ids(ctx context.Context, collection, after string, most int) ([]string, error) {
-	rows, err := d.reader.QueryContext(ctx, idsQuery, collection, after, most)
+	rows, err := d.reads.ids.QueryContext(ctx, collection, after, most)
 	if err != nil {
 		return nil, err
 	}

@@ -173,11 +173,16 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
+const stateQuery = "SELECT line, revision, documents, deletions, bytes, digest FROM state"
+
 func readStats(ctx context.Context, q querier) (cairn.Stats, error) {
+	return scanStats(q.QueryRowContext(ctx, stateQuery))
+}
+
+func scanStats(row *sql.Row) (cairn.Stats, error) {
 	var s cairn.Stats
 	var values [6]any // of the types that the file has, which may be damaged
-	err := q.QueryRowContext(ctx, "SELECT line, revision, documents, deletions, bytes, digest FROM state").
-		Scan(&values[0], &values[1], &values[2], &values[3], &values[4], &values[5])
+	err := row.Scan(&values[0], &values[1], &values[2], &values[3], &values[4], &values[5])
 	if err != nil {
 		return s, err
 	}

@@ -9,17 +9,27 @@ import (
 	"cairn"
 )
 
-// statements are prepared once on the writer's only connection.
+// statements are prepared once on the connection that writes. Transactions are
+// begun and ended by statements too: for each query in a sql.Tx the package
+// starts a goroutine, which costs more than most of these queries.
 type statements struct {
+	all []*sql.Stmt
+
+	begin, commit, rollback, state *sql.Stmt
+
 	find, insert, remove, buried, bury, unbury, addRef, dropRef, save *sql.Stmt
 }
 
-func prepare(ctx context.Context, db *sql.DB) (statements, error) {
+func prepare(ctx context.Context, conn *sql.Conn) (statements, error) {
 	var s statements
 	for _, p := range []struct {
 		dst   **sql.Stmt
 		query string
 	}{
+		{&s.begin, "BEGIN IMMEDIATE"},
+		{&s.commit, "COMMIT"},
+		{&s.rollback, "ROLLBACK"},
+		{&s.state, stateQuery},
 		{&s.find, "SELECT revision, json FROM documents WHERE collection = ? AND id = ?"},
 		{&s.insert, "INSERT INTO documents(revision, collection, id, json) VALUES(?, ?, ?, ?)"},
 		{&s.remove, "DELETE FROM documents WHERE revision = ?"},
@@ -30,13 +40,23 @@ func prepare(ctx context.Context, db *sql.DB) (statements, error) {
 		{&s.dropRef, "DELETE FROM refs WHERE ref = ? AND collection = ? AND id = ?"},
 		{&s.save, "UPDATE state SET revision = ?, documents = ?, deletions = ?, bytes = ?, digest = ?"},
 	} {
-		stmt, err := db.PrepareContext(ctx, p.query)
+		stmt, err := conn.PrepareContext(ctx, p.query)
 		if err != nil {
 			return s, err
 		}
 		*p.dst = stmt
+		s.all = append(s.all, stmt)
 	}
 	return s, nil
+}
+
+// close lets go of the statements, without which SQLite keeps the file open.
+func (s *statements) close() error {
+	var errs []error
+	for _, stmt := range s.all {
+		errs = append(errs, stmt.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // Apply writes documents in one transaction, in order; one without JSON is a
@@ -130,7 +150,6 @@ func (d *DB) Update(ctx context.Context, collection, id string, edit func(json [
 type write struct {
 	ctx   context.Context
 	d     *DB
-	tx    *sql.Tx
 	stats cairn.Stats
 	moved []moved
 }
@@ -153,16 +172,20 @@ func (d *DB) write(ctx context.Context, fn func(*write) error) error {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx) // from here on the outcome is definite
-	tx, err := d.writer.BeginTx(ctx, nil)
+	if _, err := d.stmts.begin.ExecContext(ctx); err != nil {
+		return d.wrap(err)
+	}
+	open := true
+	defer func() {
+		if open { // also for a panic in fn
+			d.rollback()
+		}
+	}()
+	before, err := scanStats(d.stmts.state.QueryRowContext(ctx))
 	if err != nil {
 		return d.wrap(err)
 	}
-	defer tx.Rollback() // without effect after Commit; also for a panic in fn
-	before, err := readStats(ctx, tx)
-	if err != nil {
-		return d.wrap(err)
-	}
-	w := &write{ctx: ctx, d: d, tx: tx, stats: before}
+	w := &write{ctx: ctx, d: d, stats: before}
 	if err := fn(w); err != nil {
 		return d.wrap(err)
 	}
@@ -175,7 +198,8 @@ func (d *DB) write(ctx context.Context, fn func(*write) error) error {
 	d.commit.Lock()
 	defer d.commit.Unlock()
 	d.warn(w.moved)
-	if err := tx.Commit(); err != nil {
+	open = false
+	if _, err := d.stmts.commit.ExecContext(ctx); err != nil {
 		d.reconcile()
 		return d.wrap(err)
 	}
@@ -183,13 +207,18 @@ func (d *DB) write(ctx context.Context, fn func(*write) error) error {
 	return nil
 }
 
-// reconcile follows a commit that failed: it ends the transaction, which is
-// over for database/sql but not always for SQLite, and reads the numbers again
-// from the file, which knows what it holds.
+// rollback ends the transaction, unless SQLite has done so by itself because
+// of an error.
+func (d *DB) rollback() {
+	_, _ = d.stmts.rollback.ExecContext(context.Background()) // fails where there is none
+}
+
+// reconcile follows a commit that failed: it ends the transaction, which need
+// not be over, and reads the numbers again from the file, which knows what it
+// holds.
 func (d *DB) reconcile() {
-	ctx := context.Background()
-	_, _ = d.writer.ExecContext(ctx, "ROLLBACK") // fails where there is none
-	if stats, err := readStats(ctx, d.writer); err == nil {
+	d.rollback()
+	if stats, err := scanStats(d.stmts.state.QueryRowContext(context.Background())); err == nil {
 		d.committed(stats)
 	}
 }
@@ -205,7 +234,7 @@ func (d *DB) committed(stats cairn.Stats) {
 
 func (w *write) save() error {
 	s := w.stats
-	_, err := w.tx.StmtContext(w.ctx, w.d.stmts.save).
+	_, err := w.d.stmts.save.
 		ExecContext(w.ctx, s.Revision, s.Documents, s.Deletions, s.Bytes, s.Digest.Bytes())
 	return err
 }
@@ -215,7 +244,7 @@ func (w *write) save() error {
 func (w *write) find(collection, id string) (cairn.Document, error) {
 	doc := cairn.Document{Collection: collection, ID: id}
 	var text string
-	err := w.tx.StmtContext(w.ctx, w.d.stmts.find).QueryRowContext(w.ctx, collection, id).Scan(&doc.Revision, &text)
+	err := w.d.stmts.find.QueryRowContext(w.ctx, collection, id).Scan(&doc.Revision, &text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return doc, nil
 	}
@@ -259,7 +288,7 @@ func (w *write) apply(doc cairn.Document) (cairn.Result, error) {
 // there.
 func (w *write) missing(doc cairn.Document) (cairn.Result, error) {
 	r := cairn.Result{Outcome: cairn.Missing}
-	err := w.tx.StmtContext(w.ctx, w.d.stmts.buried).QueryRowContext(w.ctx, doc.Collection, doc.ID).Scan(&r.Revision)
+	err := w.d.stmts.buried.QueryRowContext(w.ctx, doc.Collection, doc.ID).Scan(&r.Revision)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
@@ -280,21 +309,29 @@ func (w *write) put(old, doc cairn.Document) (cairn.Result, error) {
 	outcome := cairn.Changed
 	if old.Deleted() {
 		outcome = cairn.Added
-		r, err := w.tx.StmtContext(w.ctx, w.d.stmts.unbury).ExecContext(w.ctx, doc.Collection, doc.ID)
-		if err != nil {
+		if err := w.unbury(doc); err != nil {
 			return cairn.Result{}, err
 		}
-		n, err := r.RowsAffected()
-		if err != nil {
-			return cairn.Result{}, err
-		}
-		w.stats.Deletions -= n
 	}
 	w.stats.Documents++
 	w.stats.Bytes += int64(len(doc.JSON))
 	w.stats.Digest = w.stats.Digest.Add(cairn.DigestOf(doc))
 	err := w.exec(w.d.stmts.insert, doc.Revision, doc.Collection, doc.ID, bytesText(doc.JSON))
 	return cairn.Result{Outcome: outcome, Revision: doc.Revision}, err
+}
+
+// unbury drops the deletion of a document that is there again.
+func (w *write) unbury(doc cairn.Document) error {
+	if w.stats.Deletions == 0 {
+		return nil
+	}
+	r, err := w.d.stmts.unbury.ExecContext(w.ctx, doc.Collection, doc.ID)
+	if err != nil {
+		return err
+	}
+	n, err := r.RowsAffected()
+	w.stats.Deletions -= n
+	return err
 }
 
 // refs brings the derived table from old to doc, either of which may be
@@ -330,6 +367,6 @@ func (w *write) references(doc cairn.Document) map[string]bool {
 }
 
 func (w *write) exec(stmt *sql.Stmt, args ...any) error {
-	_, err := w.tx.StmtContext(w.ctx, stmt).ExecContext(w.ctx, args...)
+	_, err := stmt.ExecContext(w.ctx, args...)
 	return err
 }

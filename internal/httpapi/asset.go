@@ -31,6 +31,9 @@ func (s *Server) createAsset(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := checkDepth(text); err != nil {
+		return err
+	}
 	doc := cairn.Document{Collection: cairn.CollectionAssets, ID: id, JSON: text}
 	if _, err := s.cfg.Documents.Apply(r.Context(), []cairn.Document{doc}); err != nil {
 		return err
@@ -53,7 +56,7 @@ func (s *Server) listAssets(w http.ResponseWriter, r *http.Request) error {
 	}
 	return stream(w, api.JSON, func(buf *bufio.Writer) error {
 		buf.WriteString(`{"iterable":[`)
-		first := true
+		first, out := true, asset.NewRenderer(buf, contents)
 		for doc, err := range s.cfg.Documents.List(r.Context(), cairn.CollectionAssets) {
 			if err != nil {
 				return err
@@ -62,7 +65,7 @@ func (s *Server) listAssets(w http.ResponseWriter, r *http.Request) error {
 				buf.WriteByte(',')
 			}
 			first = false
-			asset.Render(buf, doc.JSON, contents)
+			out.Render(doc.JSON)
 			if _, err := buf.Write(nil); err != nil {
 				return clientGone(err)
 			}
@@ -101,13 +104,41 @@ func (s *Server) updateAsset(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	doc, err := s.cfg.Documents.Update(r.Context(), cairn.CollectionAssets, id, func(old []byte) ([]byte, error) {
+		if err := s.editable(r, id, old); err != nil {
+			return nil, err
+		}
 		text, _, err := asset.Update(old, patch, s.cfg.Now())
-		return text, err
+		if err != nil {
+			return nil, err
+		}
+		return text, checkDepth(text)
 	})
 	if err != nil {
 		return err
 	}
 	return writeAsset(w, doc, contents)
+}
+
+// editable returns an error unless the stored text may be changed: it is what
+// the request's If-Match names, if it has one, and it is whole. Text that a
+// failing disk has altered must not be written again as if it were right.
+func (s *Server) editable(r *http.Request, id string, stored []byte) error {
+	if match := r.Header.Get("If-Match"); match != "" && match != api.EntityTag(stored) {
+		return &cairn.Error{
+			Code:    cairn.CodeChanged,
+			Message: "The asset " + cairn.Quote(id) + " was changed meanwhile. Nothing was changed by this request.",
+			Hint:    "Read it again, and send the change for what it is now.",
+		}
+	}
+	if _, err := rawjson.Compact(nil, stored); err != nil {
+		return &cairn.Error{
+			Code:    cairn.CodeDamaged,
+			Message: "The stored text of the asset " + cairn.Quote(id) + " is damaged. Nothing was changed.",
+			Hint:    "Check the health of the disk of the data folder.",
+			Err:     err,
+		}
+	}
+	return nil
 }
 
 // bodyID returns the id in a body that says what to change.
@@ -129,6 +160,9 @@ func (s *Server) deleteAsset(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	if cairn.ValidateID(id) != nil {
 		return noAsset(id)
+	}
+	if _, err := readObject(r); err != nil {
+		return err
 	}
 	results, err := s.cfg.Documents.Apply(r.Context(), []cairn.Document{{Collection: cairn.CollectionAssets, ID: id}})
 	if err != nil {
@@ -156,11 +190,20 @@ func (s *Server) getFormat(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	id := r.PathValue("id")
-	doc, err := s.cfg.Documents.Find(r.Context(), cairn.CollectionAssets, id)
+	doc, err := s.findFormat(r, id)
 	if err != nil {
 		return err
 	}
 	return writeFormat(w, doc, id, contents)
+}
+
+// findFormat returns the asset that has the format.
+func (s *Server) findFormat(r *http.Request, id string) (cairn.Document, error) {
+	doc, err := s.cfg.Documents.Find(r.Context(), cairn.CollectionAssets, id)
+	if cairn.CodeOf(err) == cairn.CodeGone {
+		return doc, noFormat(id)
+	}
+	return doc, err
 }
 
 // formatContents reads the parameter that the original API calls transferable
@@ -206,16 +249,19 @@ func (s *Server) updateFormatValue(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	doc, err := s.cfg.Documents.Find(r.Context(), cairn.CollectionAssets, id)
+	doc, err := s.findFormat(r, id)
 	if err != nil {
 		return err
 	}
 	doc, err = s.cfg.Documents.Update(r.Context(), cairn.CollectionAssets, doc.ID, func(old []byte) ([]byte, error) {
+		if err := s.editable(r, doc.ID, old); err != nil {
+			return nil, err
+		}
 		text, _, ok := asset.UpdateFormat(old, id, format, s.cfg.Now())
 		if !ok {
 			return nil, noFormat(id)
 		}
-		return text, nil
+		return text, checkDepth(text)
 	})
 	if err != nil {
 		return err

@@ -209,6 +209,9 @@ type connection struct {
 	t *testing.T
 	net.Conn
 	in *bufio.Reader
+	// known holds answers that conform, where a test gets the same ones over
+	// and over.
+	known *sync.Map
 }
 
 // patience is how long a test waits for what is to come at once.
@@ -264,7 +267,7 @@ func (f *fakeDevice) SetSignedIn(_ context.Context, in bool) error {
 	return f.err
 }
 
-// logbook is a slog.Handler that keeps what it gets.
+// logbook is a slog.Handler that keeps what it gets, but for debugging.
 type logbook struct {
 	mu      sync.Mutex
 	entries []entry
@@ -275,9 +278,9 @@ type entry struct {
 	text  string
 }
 
-func (l *logbook) Enabled(context.Context, slog.Level) bool { return true }
-func (l *logbook) WithAttrs([]slog.Attr) slog.Handler       { return l }
-func (l *logbook) WithGroup(string) slog.Handler            { return l }
+func (l *logbook) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+func (l *logbook) WithAttrs([]slog.Attr) slog.Handler               { return l }
+func (l *logbook) WithGroup(string) slog.Handler                    { return l }
 
 func (l *logbook) Handle(ctx context.Context, r slog.Record) error {
 	var text bytes.Buffer
@@ -308,7 +311,7 @@ func (l *logbook) String() string {
 	defer l.mu.Unlock()
 	var all strings.Builder
 	for _, e := range l.entries {
-		if e.level >= slog.LevelInfo && all.Len() < 2000 {
+		if all.Len() < 2000 {
 			all.WriteString(e.text)
 		}
 	}

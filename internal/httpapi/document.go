@@ -46,12 +46,13 @@ func (s *Server) readDocuments(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return stream(w, api.NDJSON, func(buf *bufio.Writer) error {
+		old := s.cfg.Documents.Stats().Revision
 		for doc, err := range s.cfg.Documents.Changes(r.Context(), collection, after) {
 			if err != nil {
 				return err
 			}
-			if doc.Deleted() && after == 0 {
-				continue // who begins has nothing to delete
+			if doc.Deleted() && after == 0 && doc.Revision <= old {
+				continue // who begins has nothing to delete but what this answer brought
 			}
 			if err := writeLine(buf, doc); err != nil {
 				return clientGone(err)
@@ -89,6 +90,7 @@ func (s *Server) readDocument(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	w.Header().Set("ETag", api.EntityTag(doc.JSON))
 	return writeRaw(w, doc.JSON)
 }
 
@@ -169,7 +171,7 @@ func (in *documentReader) batch(out *api.DocumentsWritten) (docs []cairn.Documen
 			refuse(out, in.line, doc, err)
 			continue
 		}
-		size += len(doc.JSON)
+		size += cap(text) // the document keeps all of it
 		docs = append(docs, doc)
 	}
 	return docs, nil
@@ -231,6 +233,9 @@ func parseLine(text []byte) (cairn.Document, error) {
 	}
 	if own, ok := rawjson.Text(rawjson.Get(doc.JSON, "id")); ok && own != doc.ID {
 		return doc, invalidLine("The document says that its id is " + cairn.Quote(own) + ".")
+	}
+	if err := checkDepth(doc.JSON); err != nil {
+		return doc, err
 	}
 	return doc, doc.Validate()
 }

@@ -134,6 +134,7 @@ func TestErrors(t *testing.T) {
 // TestFailureMidway has a list fail when parts of it are sent already: the
 // connection is cut, so that nobody takes them for the whole.
 func TestFailureMidway(t *testing.T) {
+	t.Parallel()
 	const many = 10_000
 	for _, path := range lists {
 		d := startFailing(t, many, errSecret)
@@ -205,13 +206,14 @@ func TestCancelled(t *testing.T) {
 
 // TestClientsGo has clients of the real database go away at any moment.
 func TestClientsGo(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	var docs []cairn.Document
-	for i := range 3000 {
+	for i := range 1500 {
 		docs = append(docs, document("assets", fmt.Sprint(i), `{"pad":"`+strings.Repeat("x", 2000)+`"}`))
 	}
 	d.store(docs...)
-	for i := range 100 {
+	for i := range 40 {
 		for _, request := range []string{
 			"GET " + lists[i%len(lists)] + " HTTP/1.1\r\nHost: localhost\r\n\r\n",
 			"POST /v1/documents HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10000000\r\n\r\n" + line("c", "x", `{}`),
@@ -222,7 +224,7 @@ func TestClientsGo(t *testing.T) {
 				t.Fatal(err)
 			}
 			if i%3 > 0 && strings.HasPrefix(request, "GET") { // some wait for the answer to begin
-				_, _ = io.CopyN(io.Discard, c, int64(i)*700%30_000)
+				_, _ = io.CopyN(io.Discard, c, int64(i)*700%15_000)
 			}
 			c.Close()
 		}

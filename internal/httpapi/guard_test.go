@@ -128,14 +128,15 @@ func (c guardCase) request() string {
 
 // TestGuard sends every combination of the tables.
 func TestGuard(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	before := d.db.Stats()
+	var known sync.Map
 	var workers sync.WaitGroup
 	for host := range guardHosts {
-		workers.Add(1)
-		go func() {
-			defer workers.Done()
+		workers.Go(func() {
 			c := d.dial()
+			c.known = &known
 			defer func() { c.Close() }()
 			for origin := range guardOrigins {
 				for fetch := range guardFetches {
@@ -146,7 +147,7 @@ func TestGuard(t *testing.T) {
 					}
 				}
 			}
-		}()
+		})
 	}
 	workers.Wait()
 	if after := d.db.Stats(); after != before {
@@ -177,7 +178,9 @@ func (d *daemon) guarded(c *connection, g guardCase) *connection {
 		return c
 	}
 	c.Close()
-	return d.dial()
+	next := d.dial()
+	next.known = c.known
+	return next
 }
 
 // TestGuardOddHosts sends what no browser does. The http.Server refuses some

@@ -99,6 +99,7 @@ func TestIdentifierStream(t *testing.T) {
 // TestIdentifierStreamIsComplete opens streams while documents are written:
 // state and changes together miss none.
 func TestIdentifierStreamIsComplete(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	const n, batch = 2500, 50
 	stored := make(chan struct{})

@@ -32,7 +32,7 @@ func TestSlowClient(t *testing.T) {
 		mostWAL  = 64 << 20
 		mostHeap = 16 << 20
 	)
-	n := 10_000
+	n := 6_000
 	switch {
 	case os.Getenv("CAIRN_LONG") != "":
 		n = 100_000
@@ -223,6 +223,7 @@ func TestTransferables(t *testing.T) {
 
 // TestLists reads lists of nothing, one and many.
 func TestLists(t *testing.T) {
+	t.Parallel()
 	d := start(t)
 	for path, want := range map[string]string{"/assets": `{"iterable":[]}`, "/assets/identifiers": `{"iterable":[]}`, "/assets/stream/identifiers": `{"iterable":[]}`} {
 		if got := d.ok(d.get(path)); got != want {

@@ -81,7 +81,7 @@ func TestUnknownIDs(t *testing.T) {
 	for _, id := range []string{"unknown", "..", "", "a/b", `\u0000`, `\ud800`, strings.Repeat("a", 1000), "é"} {
 		d.unchanged(func() {
 			d.refused("update", d.post("/asset/update", `{"id":"`+id+`","name":"x"}`), cairn.CodeGone, "There is no document")
-			d.refused("format", d.post("/format/update/value", `{"id":"`+id+`","fragment":{}}`), cairn.CodeGone, "There is no document")
+			d.refused("format", d.post("/format/update/value", `{"id":"`+id+`","fragment":{}}`), cairn.CodeGone, "There is no format")
 		})
 	}
 	for _, id := range []string{"null", "1", "{}", "true", `["one"]`} {

@@ -71,6 +71,23 @@ func wantMedia(r *http.Request, ok func(string) bool, want string) error {
 	}
 }
 
+// maxDepth is how deep a document may be nested. It leaves room, below the
+// 10,000 levels that encoding/json and we read, for the lists and lines in which
+// documents travel.
+const maxDepth = 9_000
+
+// checkDepth refuses a document that others could not read.
+func checkDepth(doc []byte) error {
+	if rawjson.Depth(doc) <= maxDepth {
+		return nil
+	}
+	return &cairn.Error{
+		Code:    cairn.CodeInvalid,
+		Message: fmt.Sprintf("The arrays and objects of the document are nested deeper than %d. Nothing was changed.", maxDepth),
+		Hint:    "Keep such data as text inside the document.",
+	}
+}
+
 func isJSON(media string) bool {
 	return media == "application/json" || strings.HasSuffix(media, "+json")
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 
 	"cairn/api"
@@ -97,6 +98,27 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// bodyLeft reports whether a client that was told to go on with its body may
+// still be sending it. For all others the http.Server closes with care.
+func bodyLeft(r *http.Request) bool {
+	b, ok := r.Body.(*body)
+	return ok && !errors.Is(b.err, io.EOF) && r.Header.Get("Expect") != ""
+}
+
+// linger sends the answer, then takes a little of the body that nobody wants. A
+// connection that is closed while its client still sends is reset, and the
+// client may lose the answer before it has read it.
+func linger(r *http.Request, control *http.ResponseController) {
+	const (
+		most = 16 << 20
+		wait = time.Second
+	)
+	if control.Flush() != nil || control.SetReadDeadline(time.Now().Add(wait)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, r.Body.(*body).ReadCloser, most) // ended by whatever comes first
+}
+
 // writeJSON encodes v to a buffer, then answers with it.
 func writeJSON(w http.ResponseWriter, mediaType string, status int, v any) {
 	var buf bytes.Buffer
@@ -106,6 +128,8 @@ func writeJSON(w http.ResponseWriter, mediaType string, status int, v any) {
 		panic(err) // our own types; a test would have found it
 	}
 	w.Header().Set("Content-Type", mediaType)
+	// With a length the answer has its end before the handler has.
+	w.Header().Set("Content-Length", strconv.Itoa(buf.Len()))
 	w.WriteHeader(status)
 	_, _ = w.Write(buf.Bytes()) // the client is gone
 }

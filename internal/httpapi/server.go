@@ -191,6 +191,12 @@ func (s *Server) fail(w *response, r *http.Request, err error) {
 	if w.begun {
 		panic(http.ErrAbortHandler)
 	}
-	problem := api.ProblemOf(err)
+	problem, left := api.ProblemOf(err), bodyLeft(r)
+	if left {
+		w.Header().Set("Connection", "close")
+	}
 	writeJSON(w, api.ProblemType, problem.Status, problem)
+	if left {
+		linger(r, w.control)
+	}
 }

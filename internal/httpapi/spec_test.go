@@ -98,14 +98,33 @@ func (c *connection) answer(method, path string) (answer, error) {
 			return newAnswer(resp, body, began), err
 		}
 	}
-	if err := conforms(method, path, resp, body); err != nil {
+	a := newAnswer(resp, body, began)
+	if err := c.conforms(method, path, resp, body); err != nil {
 		return answer{}, fmt.Errorf("status %d: %w: %.300s", resp.StatusCode, err, body)
 	}
-	a := newAnswer(resp, body, began)
 	if resp.Close {
 		a.header.Set("Connection", "close")
 	}
 	return a, nil
+}
+
+// conforms is the function of that name, asked once for the same answer.
+func (c *connection) conforms(method, path string, resp *http.Response, body []byte) error {
+	if c.known == nil {
+		return conforms(method, path, resp, body)
+	}
+	header := resp.Header.Clone()
+	header.Del("Date")
+	header.Del("Sec-WebSocket-Accept")
+	key := fmt.Sprint(method, path, resp.StatusCode, header, string(body))
+	if _, ok := c.known.Load(key); ok {
+		return nil
+	}
+	if err := conforms(method, path, resp, body); err != nil {
+		return err
+	}
+	c.known.Store(key, true)
+	return nil
 }
 
 // conforms returns an error unless the specification allows the answer to a

@@ -55,6 +55,13 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	tracked := rawjson.Get(body, "application")
+	if !rawjson.IsNull(tracked) && !rawjson.IsObject(tracked) {
+		return &cairn.Error{
+			Code:    cairn.CodeInvalid,
+			Message: "The application is no object.",
+			Hint:    `Send {"application":{"name":"OPEN_SOURCE","version":"1.0.0","platform":"LINUX"}}.`,
+		}
+	}
 	for _, field := range []struct{ name, fallback string }{
 		{"name", "UNKNOWN"}, {"version", "0.0.0"}, {"platform", "UNKNOWN"}, {"privacy", "OPEN"},
 	} {
@@ -106,6 +113,9 @@ func (s *Server) user(w http.ResponseWriter, _ *http.Request) error {
 // signIn is POST /os/sign_in: there is one local user, who needs no password
 // on this machine.
 func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
+	if _, err := readObject(r); err != nil {
+		return err
+	}
 	if err := s.cfg.Device.SetSignedIn(r.Context(), true); err != nil {
 		return err
 	}
@@ -114,6 +124,9 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
 
 // signOut is POST /os/sign_out. It never touches documents.
 func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
+	if _, err := readObject(r); err != nil {
+		return err
+	}
 	if err := s.cfg.Device.SetSignedIn(r.Context(), false); err != nil {
 		return err
 	}

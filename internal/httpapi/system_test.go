@@ -95,13 +95,14 @@ func TestConnect(t *testing.T) {
 		return app
 	}
 	unknown := application(nil)
+	for _, odd := range []string{`"x"`, `[1]`, `7`, `false`} {
+		d.refused("application", d.post("/connect", `{"application":`+odd+`}`), cairn.CodeInvalid, "is no object")
+	}
 	for body, want := range map[string]map[string]any{
 		"":                                unknown,
 		"null":                            unknown,
 		"{}":                              unknown,
 		`{"application":null}`:            unknown,
-		`{"application":"x"}`:             unknown,
-		`{"application":[1]}`:             unknown,
 		`{"application":{}}`:              unknown,
 		`{"application":{"name":null}}`:   unknown,
 		`{"application":{"name":7}}`:      unknown,

@@ -192,6 +192,21 @@ const (
 
 // text brings one file's text to its asset.
 func (im *fileImport) text(ctx context.Context, file File, text string) (outcome, error) {
+	for {
+		o, err := im.compare(ctx, file, text)
+		switch cairn.CodeOf(err) {
+		case cairn.CodeChanged, cairn.CodeGone:
+			continue // the asset was edited or deleted meanwhile: look again
+		case cairn.CodeTooLarge:
+			return tooLarge, nil
+		}
+		return o, err
+	}
+}
+
+// compare looks at the asset of a file once, and changes what is stored of it
+// only while it is still what was looked at.
+func (im *fileImport) compare(ctx context.Context, file File, text string) (outcome, error) {
 	id := AssetID(file.Path)
 	stored, err := im.client.Document(ctx, cairn.CollectionAssets, id)
 	if cairn.CodeOf(err) == cairn.CodeGone {
@@ -204,13 +219,16 @@ func (im *fileImport) text(ctx context.Context, file File, text string) (outcome
 	was, _ := rawjson.Text(rawjson.Path(stored, "imported", "sha256"))
 	have, format, ok := asset.OriginalText(stored)
 	switch {
-	case ok && have == text || was == sum(text):
+	case was == sum(text):
 		return unchanged, nil
+	case ok && have == text: // both were changed alike: from now on this is the file
+		_, err = im.client.UpdateAsset(ctx, remember(id, text).JSON(), stored)
+		return unchanged, err
 	case !ok || was != sum(have):
 		im.note(fmt.Sprintf("%s has changed, and so has its asset %s: the asset was left as it is", file.Path, id))
 		return edited, nil
 	}
-	_, err = im.client.UpdateAsset(ctx, patch(stored, id, format, text))
+	_, err = im.client.UpdateAsset(ctx, patch(stored, id, format, text), stored)
 	return changed, err
 }
 
@@ -240,9 +258,15 @@ func patch(stored []byte, id, format, text string) []byte {
 		}
 		items = append(items, item.JSON())
 	}
-	var formats, o rawjson.Object
+	var formats rawjson.Object
 	formats.Set("iterable", rawjson.Array(items...))
-	return o.SetText("id", id).Set("formats", formats.JSON()).Set("imported", imported(text)).JSON()
+	return remember(id, text).Set("formats", formats.JSON()).JSON()
+}
+
+// remember returns the change of an asset that notes what its file holds now.
+func remember(id, text string) *rawjson.Object {
+	var o rawjson.Object
+	return o.SetText("id", id).Set("imported", imported(text))
 }
 
 // add queues a new asset, and stores the queue when it is full.

@@ -1,5 +1,10 @@
 package rawjson
 
+import (
+	"bytes"
+	"unsafe"
+)
+
 // Fields are the members of an object as one pass over its text found them, for
 // those who look at several. The zero value has none.
 type Fields []Field
@@ -7,19 +12,29 @@ type Fields []Field
 // A Field is a member of an object.
 type Field struct {
 	Raw   []byte // the name as it stands, in quotes
-	Name  string // decoded
+	Name  string // decoded; it may share the memory of the text, as Raw does
 	Value []byte
 }
 
 // FieldsOf returns the members of an object, in order, and none for any other
 // value.
-func FieldsOf(v []byte) Fields {
-	var f Fields
+func FieldsOf(v []byte) Fields { return AppendFields(nil, v) }
+
+// AppendFields appends what [FieldsOf] returns.
+func AppendFields(dst Fields, v []byte) Fields {
 	for raw, value := range Members(v) {
-		name, _ := Text(raw)
-		f = append(f, Field{raw, name, value})
+		dst = append(dst, Field{raw, sharedText(raw), value})
 	}
-	return f
+	return dst
+}
+
+// sharedText is Text without a copy where that is possible.
+func sharedText(v []byte) string {
+	if !IsString(v) || len(v) == len(`""`) || bytes.IndexByte(v, '\\') >= 0 {
+		text, _ := Text(v)
+		return text
+	}
+	return unsafe.String(&v[1], len(v)-len(`""`))
 }
 
 // Get returns the value of the member called name, or nil; of several the last

@@ -1,5 +1,7 @@
 package rawjson
 
+import "slices"
+
 // An Object builds the text of a JSON object, member by member. The zero
 // Object is ready to use.
 type Object struct{ buf []byte }
@@ -8,7 +10,8 @@ type Object struct{ buf []byte }
 // (nil) appends nothing. Names must differ.
 func (o *Object) Set(name string, value []byte) *Object {
 	if value != nil {
-		o.name(AppendString(nil, name))
+		o.open()
+		o.buf = append(AppendString(o.buf, name), ':')
 		o.buf = append(o.buf, value...)
 	}
 	return o
@@ -16,25 +19,33 @@ func (o *Object) Set(name string, value []byte) *Object {
 
 // SetText appends a member whose value is a string.
 func (o *Object) SetText(name, value string) *Object {
-	o.name(AppendString(nil, name))
+	o.open()
+	o.buf = append(AppendString(o.buf, name), ':')
 	o.buf = AppendString(o.buf, value)
+	return o
+}
+
+// Grow makes room for an object of about n bytes.
+func (o *Object) Grow(n int) *Object {
+	o.buf = slices.Grow(o.buf, n)
 	return o
 }
 
 // setRaw appends a member whose name is raw, in quotes.
 func (o *Object) setRaw(name, value []byte) {
-	o.name(name)
+	o.open()
+	o.buf = append(o.buf, name...)
+	o.buf = append(o.buf, ':')
 	o.buf = append(o.buf, value...)
 }
 
-func (o *Object) name(raw []byte) {
+// open writes what stands before a name.
+func (o *Object) open() {
 	if len(o.buf) == 0 {
 		o.buf = append(o.buf, '{')
 	} else {
 		o.buf = append(o.buf, ',')
 	}
-	o.buf = append(o.buf, raw...)
-	o.buf = append(o.buf, ':')
 }
 
 // Empty reports whether the object has no members yet.
@@ -153,7 +164,11 @@ func Overlay(base, over []byte) []byte {
 
 // Array returns the text of an array of the given values.
 func Array(values ...[]byte) []byte {
-	out := []byte{'['}
+	size := len("[]") + len(values)
+	for _, v := range values {
+		size += len(v)
+	}
+	out := append(make([]byte, 0, size), '[')
 	for i, v := range values {
 		if i > 0 {
 			out = append(out, ',')

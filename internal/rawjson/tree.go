@@ -28,7 +28,7 @@ func parse(text []byte) value {
 	if len(text) == 0 {
 		return value{}
 	}
-	t := &tree{text: text}
+	t := &tree{text: text, nodes: make([]node, 0, min(len(text), 64))}
 	var open []uint32
 	for i := 0; i < len(text); {
 		switch text[i] {
@@ -65,11 +65,9 @@ func (v value) raw() []byte {
 	return v.text[n.start:n.end:n.end]
 }
 
-// name returns the decoded text of a name, or of a value that is a string.
-func (v value) name() string {
-	text, _ := Text(v.raw())
-	return text
-}
+// name returns the decoded text of a name, or of a value that is a string. It
+// may share the tree's memory.
+func (v value) name() string { return sharedText(v.raw()) }
 
 // inside yields the nodes directly below the value.
 func (v value) inside() iter.Seq[value] {

@@ -19,9 +19,6 @@ import (
 	"cairn/api"
 )
 
-// batch is how many documents a request, and a raw transaction, has.
-const batch = 1000
-
 // daemon is a running cairn.
 type daemon struct {
 	cmd     *exec.Cmd
@@ -129,20 +126,23 @@ func (d *daemon) writeOne(ctx context.Context, doc document) error {
 	return d.post(ctx, &body, 1)
 }
 
-// fill stores all documents, in requests of 1,000 one after the other.
+// fill stores all documents in one request.
 func (d *daemon) fill(ctx context.Context, docs documents) error {
-	for len(docs) > 0 {
-		n := min(len(docs), batch)
-		var body bytes.Buffer
-		for _, doc := range docs[:n] {
-			line(&body, doc)
+	body, out := io.Pipe()
+	go func() {
+		var lines bytes.Buffer
+		var err error
+		for i, doc := range docs {
+			line(&lines, doc)
+			if err == nil && (lines.Len() > 256<<10 || i == len(docs)-1) {
+				_, err = lines.WriteTo(out)
+			}
 		}
-		if err := d.post(ctx, &body, n); err != nil {
-			return err
-		}
-		docs = docs[n:]
-	}
-	return nil
+		out.CloseWithError(err) // nil is the end of the body
+	}()
+	err := d.post(ctx, body, len(docs))
+	body.Close() // ends the writer, if the request ended early
+	return err
 }
 
 // memory returns a figure of /proc/PID/status in bytes, 0 where there is none.

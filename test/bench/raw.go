@@ -54,7 +54,10 @@ func (r *rawDB) writeOne(ctx context.Context, doc document) error {
 	return err
 }
 
-// fill inserts all rows, 1,000 a transaction.
+// batch is how many rows a transaction of fill has, as in the daemon.
+const batch = 1000
+
+// fill inserts all rows.
 func (r *rawDB) fill(ctx context.Context, docs documents) error {
 	for len(docs) > 0 {
 		n := min(len(docs), batch)
