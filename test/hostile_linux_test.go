@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"net/http"
@@ -437,7 +438,18 @@ func postProblem(t *testing.T, d *harness.Daemon, path, media string, body []byt
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(&p); err != nil {
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec, err := harness.LoadSpec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := spec.Check(resp, answer); err != nil {
+		t.Errorf("POST %s: %v", path, err)
+	}
+	if err := json.Unmarshal(answer, &p); err != nil {
 		t.Fatal(err)
 	}
 	if got := resp.Header.Get("Content-Type"); got != api.ProblemType || p.Status != resp.StatusCode {

@@ -219,6 +219,9 @@ func isProblem(method string, resp *http.Response, body []byte) error {
 	if resp.StatusCode == http.StatusMethodNotAllowed && resp.Header.Get("Allow") == "" {
 		return errors.New("405 without Allow")
 	}
+	if resp.ContentLength < 0 {
+		return errors.New("an error without a length, whose end may come late")
+	}
 	if method == http.MethodHead {
 		return nil
 	}

@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -43,7 +44,8 @@ func main() {
 	flag.StringVar(&o.tmp, "tmp", "", "where to put the temporary folder: on the disk to measure (default the system's)")
 	flag.StringVar(&o.binary, "binary", "", "the cairn to measure (default: built from this source)")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	o.docs, o.rounds = max(o.docs, 1), max(o.rounds, 1)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
 	defer stop()
 	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -73,7 +75,7 @@ func run(ctx context.Context, o options) (err error) {
 	fmt.Printf("%s/%s, %d cores, %s; %d documents, %.0f MB of JSON, mean %.1f kB, largest %.0f kB\n\n",
 		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(),
 		len(docs), megabytes(docs.bytes()), float64(docs.bytes())/float64(len(docs))/1e3, float64(docs.largest())/1e3)
-	fmt.Printf("%-38s %12s %12s %8s\n", "", "cairn", "raw SQLite", "ratio")
+	fmt.Printf("%-46s %12s %12s %8s\n", "", "cairn", "raw SQLite", "ratio")
 	for _, step := range []func(context.Context) error{b.singles, b.bulk, b.lists} {
 		if err := step(ctx); err != nil {
 			return err
@@ -210,12 +212,12 @@ func (b *bench) lists(ctx context.Context) error {
 
 // row prints a figure of ours beside that of raw SQLite.
 func row(name, format string, ours, raw float64) {
-	fmt.Printf("%-38s %12s %12s %8.2f\n", name, fmt.Sprintf(format, ours), fmt.Sprintf(format, raw), ours/raw)
+	fmt.Printf("%-46s %12s %12s %8.2f\n", name, fmt.Sprintf(format, ours), fmt.Sprintf(format, raw), ours/raw)
 }
 
 // alone prints a figure that raw SQLite has not.
 func alone(name, format string, ours float64) {
-	fmt.Printf("%-38s %12s\n", name, fmt.Sprintf(format, ours))
+	fmt.Printf("%-46s %12s\n", name, fmt.Sprintf(format, ours))
 }
 
 func megabytes(n int64) float64 { return float64(n) / 1e6 }

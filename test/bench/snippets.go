@@ -44,7 +44,7 @@ func (d documents) largest() (n int) {
 // Pieces have a long tail, as snippets have: most are short, a few are whole
 // files. The document around a piece adds about 1 kB.
 const (
-	medianPiece  = 2400
+	medianPiece  = 3100
 	spread       = 1.05 // of the logarithm
 	largestPiece = 220_000
 )
