@@ -163,7 +163,14 @@ func readOnlyWhileRunning(t *testing.T) {
 		t.Skipf("this machine mounts no loop devices, as containers do not: %v\n%s", err, out)
 	}
 	t.Cleanup(func() { mustRun(t, "umount", mnt) })
-	device := strings.TrimSpace(mustRun(t, "findmnt", "-n", "-o", "SOURCE", mnt))
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := regexp.MustCompile(`(?m)^/dev/(\S+) ` + regexp.QuoteMeta(mnt) + ` `).FindSubmatch(mounts)
+	if source == nil {
+		t.Fatalf("%s is not mounted:\n%s", mnt, mounts)
+	}
 
 	d := harness.Start(t, harness.Options{Data: filepath.Join(mnt, "data")})
 	c := client.New(d.URL)
@@ -171,7 +178,7 @@ func readOnlyWhileRunning(t *testing.T) {
 	if _, err := c.WriteDocuments(t.Context(), []api.DocumentLine{{Collection: "full", ID: "one", Document: json.RawMessage(known["one"])}}); err != nil {
 		t.Fatal(err)
 	}
-	writeText("1")(t, filepath.Join("/sys/fs/ext4", filepath.Base(device), "trigger_fs_error"))
+	writeText("1")(t, filepath.Join("/sys/fs/ext4", string(source[1]), "trigger_fs_error"))
 	for range 2 {
 		p := postProblem(t, d, "/assets/create", api.JSON, assetSeed("read-only", "text"))
 		if p.Status != 500 || p.Code != cairn.CodeReadOnly || p.Detail == "" || p.Hint == "" {
