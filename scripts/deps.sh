@@ -38,7 +38,9 @@ if [ "$(uname -s)" = Linux ]; then
 	mapfile -t debian < <(absent)
 	if [ ${#debian[@]} -gt 0 ] && [ "$(id -u)" = 0 ] && has apt-get; then
 		echo "installing ${debian[*]}"
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${debian[@]}" || true
+		if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${debian[@]}"; }; then
+			echo 'apt-get failed' >&2 # what is still missing is named below
+		fi
 		mapfile -t debian < <(absent)
 	fi
 	for package in "${debian[@]}"; do

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -121,11 +122,13 @@ func (d *daemonProcess) run(ctx context.Context) (err error) {
 		DisableGeneralOptionsHandler: true,
 	}
 	failed := make(chan error, len(d.listeners))
+	var serving sync.WaitGroup
+	defer serving.Wait()
 	for _, l := range d.listeners {
-		go func() { failed <- server.Serve(l) }()
+		serving.Go(func() { failed <- server.Serve(l) })
 	}
 	if err := d.announce(); err != nil {
-		return errors.Join(err, server.Close())
+		return errors.Join(err, d.drain(server, handler, cancel))
 	}
 	select {
 	case <-ctx.Done():
@@ -207,7 +210,7 @@ func (d *daemonProcess) status() api.Status {
 }
 
 // drain stops the server: no new work, streams ended, requests under way
-// finished, within drainTime.
+// finished, within drainTime. When it returns, no handler runs any more.
 func (d *daemonProcess) drain(server *http.Server, handler *httpapi.Server, cut context.CancelFunc) error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
@@ -228,6 +231,7 @@ func (d *daemonProcess) drain(server *http.Server, handler *httpapi.Server, cut 
 	}
 	cut()
 	<-ended
+	handler.Wait()
 	return err
 }
 

@@ -4,6 +4,7 @@
 //	server := httpapi.New(httpapi.Config{Documents: db, Device: dev, ...})
 //	http.Serve(listener, server)
 //	server.Close() // ends the streams; then drain the http.Server
+//	server.Wait()  // no handler runs any more
 //
 // Each request passes the guard of the local port, then the route, then its
 // handler, which returns an error instead of writing one: a single adapter
@@ -82,11 +83,14 @@ type Server struct {
 	literals map[string][]string
 
 	// life ends when Close is called; streams counts what it ends. closing
-	// orders the two: nothing is counted any more when life has ended.
-	life    context.Context
-	end     context.CancelFunc
-	closing sync.Mutex
-	streams sync.WaitGroup
+	// orders the two: nothing is counted any more when life has ended. In the
+	// same way requests counts those under way until over is set.
+	life     context.Context
+	end      context.CancelFunc
+	closing  sync.Mutex
+	streams  sync.WaitGroup
+	over     bool
+	requests sync.WaitGroup
 }
 
 // New returns a server. It starts nothing.
@@ -125,6 +129,26 @@ func (s *Server) Close() {
 	s.streams.Wait()
 }
 
+// Wait waits for the requests under way, and refuses any that still come. Call
+// it when the http.Server is closed, before what the handlers use.
+func (s *Server) Wait() {
+	s.closing.Lock()
+	s.over = true
+	s.closing.Unlock()
+	s.requests.Wait()
+}
+
+// beginRequest counts a request, unless Wait was called.
+func (s *Server) beginRequest() bool {
+	s.closing.Lock()
+	defer s.closing.Unlock()
+	if s.over {
+		return false
+	}
+	s.requests.Add(1)
+	return true
+}
+
 // beginStream counts a stream that Close ends, unless Close was called. The
 // stream calls s.streams.Done at its end.
 func (s *Server) beginStream() error {
@@ -143,6 +167,10 @@ func (s *Server) beginStream() error {
 
 // ServeHTTP guards, routes and serves one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !s.beginRequest() {
+		panic(http.ErrAbortHandler) // its connection is closed already
+	}
+	defer s.requests.Done()
 	rw := newResponse(w, s.cfg.WriteStall)
 	defer rw.finish()
 	r = timeBody(r, rw.control, s.cfg.ReadStall)

@@ -125,14 +125,19 @@ func (old *items) appendItem(dst []byte, v value) []byte {
 }
 
 func mergeItems(dst []byte, old items, patch value) []byte {
+	return appendList(dst, patch, old.appendItem)
+}
+
+// appendList appends a list of what each appends for the elements of v.
+func appendList(dst []byte, v value, each func(dst []byte, element value) []byte) []byte {
 	dst = append(dst, '[')
 	some := false
-	for v := range patch.inside() {
+	for e := range v.inside() {
 		if some {
 			dst = append(dst, ',')
 		}
 		some = true
-		dst = old.appendItem(dst, v)
+		dst = each(dst, e)
 	}
 	return append(dst, ']')
 }
@@ -153,16 +158,7 @@ func withoutNulls(dst []byte, v value) []byte {
 		}
 		return append(o.dst, '}')
 	case IsArray(raw):
-		dst = append(dst, '[')
-		some := false
-		for e := range v.inside() {
-			if some {
-				dst = append(dst, ',')
-			}
-			some = true
-			dst = withoutNulls(dst, e)
-		}
-		return append(dst, ']')
+		return appendList(dst, v, withoutNulls)
 	}
 	return append(dst, raw...)
 }

@@ -117,16 +117,7 @@ func prune(dst []byte, v value, parent string, drop func(parent, name string) bo
 		}
 		return append(o.dst, '}')
 	case IsArray(raw):
-		dst = append(dst, '[')
-		some := false
-		for e := range v.inside() {
-			if some {
-				dst = append(dst, ',')
-			}
-			some = true
-			dst = prune(dst, e, "", drop)
-		}
-		return append(dst, ']')
+		return appendList(dst, v, func(dst []byte, e value) []byte { return prune(dst, e, "", drop) })
 	}
 	return append(dst, raw...)
 }
