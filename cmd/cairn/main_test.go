@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"cairn"
+)
+
+// TestRun runs the daemon and verbs that speak to it in this process, where the
+// race detector sees them. What they print is the matter of the scripts in
+// test/testdata.
+func TestRun(t *testing.T) {
+	t.Setenv("CAIRN_DATA", filepath.Join(t.TempDir(), "data"))
+	t.Setenv("CAIRN_URL", "")
+	t.Setenv("CAIRN_LISTEN", "127.0.0.1:0")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	in, out := io.Pipe()
+	ended := make(chan int, 1)
+	var log bytes.Buffer
+	go func() {
+		code := run(ctx, []string{"serve"}, nil, out, &log)
+		out.CloseWithError(errors.New("the daemon has ended"))
+		ended <- code
+	}()
+	line, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "listening on http://127.0.0.1:") {
+		t.Fatalf("the daemon says %q, %v", line, err)
+	}
+	if code, _, stderr := verb(t, "", "serve"); code != exitData {
+		t.Errorf("a second daemon ends with %d: %s", code, stderr)
+	}
+	var verbs sync.WaitGroup
+	for i := range 8 {
+		verbs.Go(func() {
+			text := fmt.Sprintf("print(%d)\n", i)
+			code, id, stderr := verb(t, text, "assets", "add", "--name", "a.py")
+			if code != exitOK {
+				t.Errorf("assets add ends with %d: %s", code, stderr)
+				return
+			}
+			id = strings.TrimSpace(id)
+			if code, got, _ := verb(t, "", "assets", "get", id); code != exitOK || got != text {
+				t.Errorf("assets get: %d, %q", code, got)
+			}
+			if code, _, _ := verb(t, "", "assets", "list", "--json"); code != exitOK {
+				t.Errorf("assets list ends with %d", code)
+			}
+			if code, _, _ := verb(t, "", "assets", "delete", id); code != exitOK {
+				t.Errorf("assets delete ends with %d", code)
+			}
+			if code, _, _ := verb(t, "", "assets", "get", id); code != exitGone {
+				t.Errorf("assets get of a deleted one ends with %d", code)
+			}
+		})
+	}
+	verbs.Wait()
+	stop()
+	if code := <-ended; code != exitOK {
+		t.Errorf("the daemon ends with %d\n%s", code, log.String())
+	}
+	if code, _, _ := verb(t, "", "status"); code != exitUnreachable {
+		t.Errorf("status without a daemon ends with %d", code)
+	}
+}
+
+// verb runs one command line.
+func verb(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = run(t.Context(), args, strings.NewReader(stdin), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// TestReport holds the exit codes and messages that README documents.
+func TestReport(t *testing.T) {
+	failure := func(code cairn.Code) error {
+		return fmt.Errorf("doing it: %w", &cairn.Error{Code: code, Message: "It failed.", Hint: "Try again."})
+	}
+	for _, test := range []struct {
+		err  error
+		code int
+		text string
+	}{
+		{context.Canceled, exitInterrupted, "cairn: interrupted\n"},
+		{fmt.Errorf("writing: %w", syscall.EPIPE), exitFailed, ""},
+		{usageError{errors.New("no such flag")}, exitUsage, "cairn: no such flag\nhint: cairn --help lists the commands, cairn COMMAND --help their flags\n"},
+		{errors.New("Something"), exitFailed, "cairn: something\n"},
+		{failure(cairn.CodeInvalid), exitFailed, "cairn: it failed\nhint: try again\n"},
+		{failure(cairn.CodeGone), exitGone, "cairn: it failed\nhint: try again\n"},
+		{failure(cairn.CodeUnreachable), exitUnreachable, "cairn: it failed\nhint: try again\n"},
+		{failure(cairn.CodeInUse), exitData, "cairn: it failed\nhint: try again\n"},
+		{failure(cairn.CodeDiskFull), exitData, "cairn: it failed\nhint: try again\n"},
+		{failure(cairn.CodeReadOnly), exitData, "cairn: it failed\nhint: try again\n"},
+		{failure(cairn.CodeNoPermission), exitData, "cairn: it failed\nhint: try again\n"},
+		{failure(cairn.CodeDamaged), exitData, "cairn: it failed\nhint: try again\n"},
+		{failure(cairn.CodeSchemaTooNew), exitData, "cairn: it failed\nhint: try again\n"},
+	} {
+		var text bytes.Buffer
+		if code := report(&text, test.err); code != test.code || text.String() != test.text {
+			t.Errorf("%v: %d and %q, want %d and %q", test.err, code, text.String(), test.code, test.text)
+		}
+	}
+}
+
+// TestPhrase makes phrases of sentences, but not of names.
+func TestPhrase(t *testing.T) {
+	for sentence, want := range map[string]string{
+		"There is no asset.":  "there is no asset",
+		"A page may not.":     "a page may not",
+		"CURRENT is torn.":    "CURRENT is torn",
+		"/data is full.":      "/data is full",
+		"":                    "",
+		"Ärger mit \x1b[2J.":  "ärger mit \ufffd[2J",
+		"Name \u202ebackward": "name \ufffdbackward",
+	} {
+		if got := phrase(sentence); got != want {
+			t.Errorf("phrase(%q) = %q, want %q", sentence, got, want)
+		}
+	}
+}
+
+// TestBytesText counts in decimal units.
+func TestBytesText(t *testing.T) {
+	for n, want := range map[int64]string{
+		0: "0 B", 999: "999 B", 1000: "1.0 kB", 1234: "1.2 kB", 999_949: "999.9 kB",
+		5_000_000: "5.0 MB", 7_500_000_000: "7.5 GB", 2e12: "2.0 TB", 5e15: "5000.0 TB",
+	} {
+		if got := bytesText(n); got != want {
+			t.Errorf("bytesText(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
