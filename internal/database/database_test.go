@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -305,43 +304,6 @@ func TestLine(t *testing.T) {
 			t.Errorf("opened by %q: line %q after %q, want it kept %t", step.installation, got.Line, first.Line, step.keeps)
 		}
 		first = got
-	}
-}
-
-// Nobody else reads the files, whatever the umask.
-func TestFileModes(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("no modes")
-	}
-	dir := t.TempDir()
-	db := open(t, dir)
-	apply(t, db, put("a", `{}`)) // so that there is a log
-	for range 2 {
-		seen := 0
-		err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-			if err != nil || path == dir {
-				return err
-			}
-			info, err := e.Info()
-			if err != nil {
-				return err
-			}
-			want := fs.FileMode(0o600)
-			if e.IsDir() {
-				want = 0o700
-			}
-			if got := info.Mode().Perm(); got != want {
-				t.Errorf("%s has mode %v, want %v", path, got, want)
-			}
-			seen++
-			return nil
-		})
-		if err != nil || seen < 3 {
-			t.Errorf("%d files, %v", seen, err)
-		}
-		shut(t, db)
-		db = open(t, dir)
-		apply(t, db, put("a", `{"v":2}`))
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"testing"
 
@@ -99,14 +98,4 @@ func writeOverLimit(path string) int {
 		return 1
 	}
 	return 0
-}
-
-// TestSyncDirUnsupported takes /proc for a file system that cannot sync.
-func TestSyncDirUnsupported(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("no such file system is always there")
-	}
-	if err := durable.SyncDir("/proc"); err != nil {
-		t.Errorf("SyncDir: %v", err)
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -82,7 +83,8 @@ func TestWalkTooDeep(t *testing.T) {
 
 func TestWalkNoPermission(t *testing.T) {
 	if os.Geteuid() == 0 {
-		t.Skip("the superuser may read everything")
+		asNobody(t) // the superuser may read everything
+		return
 	}
 	dir := t.TempDir()
 	grow(t, dir, map[string]string{
@@ -120,6 +122,36 @@ func TestWalkNoPermission(t *testing.T) {
 	e, ok := errors.AsType[*importer.UnreadableError](err)
 	if reason != importer.Unreadable || !ok || e.Path != want[2] || !errors.Is(err, os.ErrPermission) {
 		t.Errorf("ReadText = %q, %v, want %q and the path", reason, err, importer.Unreadable)
+	}
+}
+
+// asNobody runs the test in a process of a user without rights.
+func asNobody(t *testing.T) {
+	t.Helper()
+	const nobody = 65534
+	folder := t.TempDir()
+	if err := os.Chmod(folder, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for dir := filepath.Dir(folder); dir != filepath.Clean(os.TempDir()) && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	program, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(folder, "importer.test")
+	if err := os.WriteFile(binary, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), binary, "-test.v", "-test.run=^"+t.Name()+"$")
+	cmd.Dir = folder
+	cmd.Env = append(os.Environ(), "TMPDIR="+folder, "HOME="+folder)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Fatalf("as a user without rights: %v\n%s", err, out)
 	}
 }
 
