@@ -8,7 +8,7 @@ BIN     := bin/cairn
 SYSTEMS := $(foreach os,linux darwin windows,$(os)/amd64 $(os)/arm64)
 
 # The end-to-end tests run the binary, which the test cache does not see.
-E2E = CAIRN_BIN='$(CURDIR)/$(BIN)' go test -count=1 ./test/...
+E2E = CAIRN_BIN='$(CURDIR)/$(BIN)' scripts/gotest.sh -count=1 ./test/...
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test test-long unit e2e lint cross deps bench fmt clean
@@ -29,7 +29,7 @@ test-long: deps build ## the end-to-end tests at full size
 	CAIRN_LONG=1 $(E2E) -timeout 3h
 
 unit: ## the tests of the packages, with the race detector
-	CGO_ENABLED=1 go test -race -timeout 20m $$(go list ./... | grep -vE '^cairn/test(/|$$)')
+	CGO_ENABLED=1 scripts/gotest.sh -race -timeout 20m $$(go list ./... | grep -vE '^cairn/test(/|$$)')
 
 e2e: build ## the end-to-end tests, on the binary
 	$(E2E) -timeout 20m
