@@ -18,27 +18,34 @@ const DigestSize = 16
 // The fingerprint of a document is the first 16 bytes, read as a big-endian
 // number, of
 //
-//	SHA-256( collection 0x00 id 0x00 revision json )
+//	SHA-256( collection 0x00 id 0x00 revision SHA-256(json) )
 //
 // with the revision as 8 bytes big-endian. Neither name can hold a zero byte,
-// so no two documents have the same input. The form is described in
+// so no two documents have the same input; the text is hashed by itself so that
+// who knows its [ContentHash] need not read it again. The form is described in
 // docs/format.md. It detects damage and mistakes; authenticity is the business
 // of the manifest that carries it.
 type Digest struct{ hi, lo uint64 }
 
+// ContentHash returns the SHA-256 of a document's text: the same wherever and
+// whenever it was written.
+func ContentHash(json []byte) [sha256.Size]byte { return sha256.Sum256(json) }
+
 // DigestOf returns the digest of the set that holds d alone.
-func DigestOf(d Document) Digest {
-	h := sha256.New()
-	head := make([]byte, 0, len(d.Collection)+len(d.ID)+10)
-	head = append(head, d.Collection...)
-	head = append(head, 0)
-	head = append(head, d.ID...)
-	head = append(head, 0)
-	head = binary.BigEndian.AppendUint64(head, uint64(d.Revision))
-	h.Write(head)
-	h.Write(d.JSON)
-	var sum [sha256.Size]byte
-	return digestFrom(h.Sum(sum[:0]))
+func DigestOf(d Document) Digest { return DigestWith(d, ContentHash(d.JSON)) }
+
+// DigestWith is DigestOf for a document whose ContentHash is known. It does not
+// look at d.JSON.
+func DigestWith(d Document, content [sha256.Size]byte) Digest {
+	input := make([]byte, 0, maxCollectionBytes+maxIDBytes+2+8+sha256.Size)
+	input = append(input, d.Collection...)
+	input = append(input, 0)
+	input = append(input, d.ID...)
+	input = append(input, 0)
+	input = binary.BigEndian.AppendUint64(input, uint64(d.Revision))
+	input = append(input, content[:]...)
+	sum := sha256.Sum256(input)
+	return digestFrom(sum[:])
 }
 
 // Add returns the digest of the union of two sets without common members.

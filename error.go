@@ -25,7 +25,21 @@ const (
 	CodeInUse        Code = "in_use"                 // another daemon has the data folder, or the port
 	CodeUnreachable  Code = "daemon_unreachable"     // no daemon answers (client only)
 	CodeShuttingDown Code = "shutting_down"          // the daemon is stopping
-	CodeInternal     Code = "internal"               // anything else; its text stays in the process
+
+	CodeSignedOut       Code = "signed_out"          // the user is not signed in
+	CodeNoCloud         Code = "no_cloud"            // no cloud is connected
+	CodeCloudLocked     Code = "cloud_locked"        // the cloud's key is not on this device
+	CodeNotCloud        Code = "not_a_cloud"         // the place for a cloud holds something else
+	CodeRefused         Code = "credentials_refused" // the store does not let us in
+	CodeCloudLost       Code = "cloud_unreachable"   // the store does not answer
+	CodeBucketMissing   Code = "bucket_missing"      // the bucket or folder of the cloud is not there
+	CodeFormatTooNew    Code = "format_too_new"      // the cloud or the backup was written by a newer cairn
+	CodeBackupNotFound  Code = "backup_not_found"    // the cloud has no such backup
+	CodeBackupIsPartial Code = "backup_is_partial"   // the backup holds chosen assets, not a database
+	CodeJobNotFound     Code = "job_not_found"       // nothing is known of such a creation or restoration
+	CodeNothingToUndo   Code = "nothing_to_undo"     // no restoration has replaced a database
+
+	CodeInternal Code = "internal" // anything else; its text stays in the process
 )
 
 // An Error is a failure as a person and a program see it. Anything that is not
