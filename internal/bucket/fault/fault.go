@@ -1,0 +1,201 @@
+// Package fault wraps a store whose calls fail when a test says so:
+//
+//	b := fault.New(inner, func(c fault.Call) fault.Outcome {
+//		if c.Op == fault.Put && strings.HasPrefix(c.Name, "backups/") {
+//			return fault.Outcome{Effect: fault.Lost}
+//		}
+//		return fault.Outcome{}
+//	})
+package fault
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"sync"
+
+	"cairn/internal/bucket"
+)
+
+// An Op is a method of a bucket.
+type Op string
+
+// The methods.
+const (
+	Put    Op = "put"
+	Get    Op = "get"
+	Head   Op = "head"
+	List   Op = "list"
+	Delete Op = "delete"
+)
+
+// A Call is one call of the wrapped store.
+type Call struct {
+	Op   Op
+	Name string // of the object; the prefix of a List
+	N    int    // how many calls there have been, this one included
+}
+
+// An Effect says how far a call gets.
+type Effect int
+
+// The effects.
+const (
+	Pass Effect = iota // the call does its work
+	Fail               // it does nothing, and returns the error
+	Lost               // it does its work, and returns the error; List yields all objects before it
+	Cut                // Get reads, and List yields, the first half and then the error; else as Fail
+)
+
+// An Outcome is what becomes of a call. The zero value lets it pass.
+type Outcome struct {
+	Effect Effect
+	// Err is returned, wrapped in text that names the call; nil means a
+	// bucket.ErrUnreachable.
+	Err error
+}
+
+// A Bucket passes calls on, or has them fail.
+type Bucket struct {
+	inner  bucket.Bucket
+	decide func(Call) Outcome
+
+	mu sync.Mutex
+	n  int
+}
+
+// New returns inner with calls that end as decide says. decide is asked once
+// for each call, never twice at the same time; nil lets all of them pass. A
+// List is a call once it is ranged over.
+func New(inner bucket.Bucket, decide func(Call) Outcome) *Bucket {
+	return &Bucket{inner: inner, decide: decide}
+}
+
+// Unwrap returns the store below.
+func (b *Bucket) Unwrap() bucket.Bucket { return b.inner }
+
+// Calls returns how many calls there have been.
+func (b *Bucket) Calls() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.n
+}
+
+// begin counts a call. err is nil for one that shall pass.
+func (b *Bucket) begin(op Op, name string) (effect Effect, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.n++
+	if b.decide == nil {
+		return Pass, nil
+	}
+	call := Call{op, name, b.n}
+	outcome := b.decide(call)
+	if outcome.Effect == Pass {
+		return Pass, nil
+	}
+	if outcome.Err == nil {
+		outcome.Err = bucket.ErrUnreachable
+	}
+	return outcome.Effect, fmt.Errorf("%s %s (call %d, made to fail): %w", op, name, call.N, outcome.Err)
+}
+
+// Put implements [bucket.Bucket].
+func (b *Bucket) Put(ctx context.Context, name string, content io.ReadSeeker) error {
+	effect, err := b.begin(Put, name)
+	if effect != Pass && effect != Lost {
+		return err
+	}
+	innerErr := b.inner.Put(ctx, name, content)
+	if effect == Lost {
+		return err // whatever the answer was
+	}
+	return innerErr
+}
+
+// Get implements [bucket.Bucket].
+func (b *Bucket) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+	effect, err := b.begin(Get, name)
+	switch effect {
+	case Pass:
+		return b.inner.Get(ctx, name)
+	case Cut:
+		return b.cut(ctx, name, err)
+	default:
+		return nil, err
+	}
+}
+
+// cut opens an object whose second half cannot be read.
+func (b *Bucket) cut(ctx context.Context, name string, err error) (io.ReadCloser, error) {
+	object, headErr := b.inner.Head(ctx, name)
+	if headErr != nil {
+		return nil, headErr
+	}
+	body, getErr := b.inner.Get(ctx, name)
+	if getErr != nil {
+		return nil, getErr
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(io.LimitReader(body, object.Size/2), failing{err}), body}, nil
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// Head implements [bucket.Bucket].
+func (b *Bucket) Head(ctx context.Context, name string) (bucket.Object, error) {
+	if _, err := b.begin(Head, name); err != nil {
+		return bucket.Object{}, err
+	}
+	return b.inner.Head(ctx, name)
+}
+
+// List implements [bucket.Bucket].
+func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[bucket.Object, error] {
+	return func(yield func(bucket.Object, error) bool) {
+		effect, failure := b.begin(List, prefix)
+		left := -1 // objects to yield; negative for all
+		if effect == Cut || effect == Fail {
+			left = 0
+		}
+		if effect == Cut {
+			for _, err := range b.inner.List(ctx, prefix) {
+				if err == nil {
+					left++
+				}
+			}
+			left /= 2
+		}
+		if left != 0 {
+			for object, err := range b.inner.List(ctx, prefix) {
+				if !yield(object, err) || err != nil {
+					return
+				}
+				if left--; left == 0 {
+					break
+				}
+			}
+		}
+		if failure != nil {
+			yield(bucket.Object{}, failure)
+		}
+	}
+}
+
+// Delete implements [bucket.Bucket].
+func (b *Bucket) Delete(ctx context.Context, name string) error {
+	effect, err := b.begin(Delete, name)
+	if effect != Pass && effect != Lost {
+		return err
+	}
+	innerErr := b.inner.Delete(ctx, name)
+	if effect == Lost {
+		return err // whatever the answer was
+	}
+	return innerErr
+}

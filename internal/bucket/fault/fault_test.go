@@ -1,0 +1,114 @@
+package fault_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"cairn/internal/bucket"
+	"cairn/internal/bucket/buckettest"
+	"cairn/internal/bucket/fault"
+	"cairn/internal/bucket/memory"
+)
+
+// TestBucket has a wrapper that lets all pass.
+func TestBucket(t *testing.T) {
+	buckettest.Run(t, func(t *testing.T) bucket.Bucket { return fault.New(new(memory.Bucket), nil) })
+}
+
+// TestEffects pins what each call does, and what its caller is told.
+func TestEffects(t *testing.T) {
+	odd := errors.New("odd")
+	for _, outcome := range []fault.Outcome{
+		{}, {Effect: fault.Fail}, {Effect: fault.Lost}, {Effect: fault.Cut}, {Effect: fault.Fail, Err: odd}, {Effect: fault.Lost, Err: odd},
+	} {
+		t.Run(fmt.Sprint(outcome), func(t *testing.T) {
+			var calls []fault.Call
+			store := new(memory.Bucket)
+			for _, name := range []string{"a", "b", "c", "d"} {
+				if err := store.Put(t.Context(), name, strings.NewReader("0123456789")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b := fault.New(store, func(c fault.Call) fault.Outcome {
+				calls = append(calls, c)
+				return outcome
+			})
+			want := outcome.Err
+			if want == nil && outcome.Effect != fault.Pass {
+				want = bucket.ErrUnreachable
+			}
+			applied := outcome.Effect == fault.Pass || outcome.Effect == fault.Lost
+
+			data, getErr := readAll(t, b, "a")
+			_, headErr := b.Head(t.Context(), "b")
+			listed, listErr := 0, error(nil)
+			for _, err := range b.List(t.Context(), "") {
+				if listErr = err; err == nil {
+					listed++
+				}
+			}
+			for op, err := range map[string]error{
+				"Get": getErr, "Head": headErr, "List": listErr,
+				"Put": b.Put(t.Context(), "e", strings.NewReader("e")), "Delete": b.Delete(t.Context(), "d"),
+			} {
+				if !errors.Is(err, want) {
+					t.Errorf("%s = %v, want %v", op, err, want)
+				}
+			}
+			if _, err := store.Head(t.Context(), "e"); (err == nil) != applied {
+				t.Errorf("after Put: %v; applied must be %t", err, applied)
+			}
+			if _, err := store.Head(t.Context(), "d"); (err != nil) != applied {
+				t.Errorf("after Delete: %v; applied must be %t", err, applied)
+			}
+			half := map[fault.Effect]int{fault.Pass: 2, fault.Lost: 2, fault.Cut: 1}[outcome.Effect]
+			if listed != 2*half {
+				t.Errorf("List yields %d objects, want %d", listed, 2*half)
+			}
+			if outcome.Effect == fault.Lost {
+				half = 0 // there is no body without its reply
+			}
+			if len(data) != 5*half {
+				t.Errorf("Get reads %d bytes, want %d", len(data), 5*half)
+			}
+			wantCalls(t, b, calls)
+		})
+	}
+}
+
+// wantCalls checks what decide was told of.
+func wantCalls(t *testing.T, b *fault.Bucket, calls []fault.Call) {
+	t.Helper()
+	if b.Calls() != 5 || len(calls) != 5 {
+		t.Errorf("there were %d calls, and decide was asked of %d, want 5", b.Calls(), len(calls))
+	}
+	for i, c := range calls {
+		if c.N != i+1 {
+			t.Errorf("call %d has number %d", i+1, c.N)
+		}
+	}
+	for _, want := range []fault.Call{
+		{Op: fault.Get, Name: "a", N: 1}, {Op: fault.Head, Name: "b", N: 2}, {Op: fault.List, Name: "", N: 3},
+	} {
+		if !slices.Contains(calls, want) {
+			t.Errorf("decide was not asked of %+v", want)
+		}
+	}
+}
+
+func readAll(t *testing.T, b bucket.Bucket, name string) ([]byte, error) {
+	t.Helper()
+	body, err := b.Get(t.Context(), name)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(body)
+	if err := body.Close(); err != nil {
+		t.Error(err)
+	}
+	return data, err
+}

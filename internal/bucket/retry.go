@@ -1,0 +1,111 @@
+package bucket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+)
+
+// Retry returns b with calls that are tried again while the store does not
+// answer, or fails for an unknown cause. Put is settled as by [Create]; Get is
+// tried again until the object is open, not while it is read; List goes on
+// after the object that it yielded last.
+func Retry(b Bucket, policy Policy) Bucket {
+	return &retrying{b, policy}
+}
+
+type retrying struct {
+	inner  Bucket
+	policy Policy
+}
+
+// Unwrap returns the store below.
+func (r *retrying) Unwrap() Bucket { return r.inner }
+
+func (r *retrying) create(ctx context.Context, _ Policy, name string, content io.ReadSeeker) error {
+	return create(ctx, r.inner, r.policy, name, content)
+}
+
+func (r *retrying) Put(ctx context.Context, name string, content io.ReadSeeker) error {
+	return create(ctx, r.inner, r.policy, name, content)
+}
+
+func (r *retrying) Get(ctx context.Context, name string) (body io.ReadCloser, err error) {
+	err = r.try(ctx, func() error {
+		body, err = r.inner.Get(ctx, name)
+		return err
+	})
+	return body, err
+}
+
+func (r *retrying) Head(ctx context.Context, name string) (object Object, err error) {
+	err = r.try(ctx, func() error {
+		object, err = r.inner.Head(ctx, name)
+		return err
+	})
+	return object, err
+}
+
+func (r *retrying) Delete(ctx context.Context, name string) error {
+	return r.try(ctx, func() error { return r.inner.Delete(ctx, name) })
+}
+
+func (r *retrying) List(ctx context.Context, prefix string) iter.Seq2[Object, error] {
+	return func(yield func(Object, error) bool) {
+		last := "" // before every name
+		for left := r.policy.budget(); ; {
+			before := last
+			var failure error
+			for object, err := range r.inner.List(ctx, prefix) {
+				if err != nil {
+					failure = err
+					break
+				}
+				if object.Name <= last {
+					continue // yielded before the failure
+				}
+				last = object.Name
+				if !yield(object, nil) {
+					return
+				}
+			}
+			if failure == nil {
+				return
+			}
+			if last != before {
+				left = r.policy.budget() // it got on, so the store is there
+			}
+			if !Transient(failure) || !left.pause(ctx) {
+				yield(Object{}, left.describe(ctx, failure))
+				return
+			}
+		}
+	}
+}
+
+// try calls f until it succeeds, fails for good, or the policy ends it.
+func (r *retrying) try(ctx context.Context, f func() error) error {
+	left := r.policy.budget()
+	for {
+		err := f()
+		if err == nil {
+			return nil
+		}
+		if !Transient(err) || !left.pause(ctx) {
+			return left.describe(ctx, err)
+		}
+	}
+}
+
+// describe adds to the last error how often it was tried, and that ctx ended.
+func (b *budget) describe(ctx context.Context, err error) error {
+	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %w", cause, err)
+	}
+	if b.tries > 1 {
+		return fmt.Errorf("after %d tries: %w", b.tries, err)
+	}
+	return err
+}
