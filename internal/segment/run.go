@@ -1,0 +1,146 @@
+package segment
+
+import (
+	"bufio"
+	"bytes"
+	"container/heap"
+	"errors"
+	"io"
+	"os"
+)
+
+// A source returns lines in order, without their line breaks, then io.EOF. A
+// line is good until the next call.
+type source func() ([]byte, error)
+
+// A run is a file of sorted lines.
+type run struct {
+	file  *os.File
+	size  int64
+	level int // how often its lines were merged
+}
+
+// writeRun writes what a source returns to a new file in dir. It leaves no file
+// behind when it fails.
+func writeRun(dir string, level int, lines source) (r run, err error) {
+	f, err := os.CreateTemp(dir, "catalog.*.tmp")
+	if err != nil {
+		return run{}, err
+	}
+	r = run{file: f, level: level}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.remove())
+		}
+	}()
+	if err := f.Chmod(0o600); err != nil {
+		return r, err
+	}
+	w := bufio.NewWriterSize(f, runBuffer)
+	for {
+		line, err := lines()
+		if errors.Is(err, io.EOF) {
+			return r, w.Flush()
+		}
+		if err != nil {
+			return r, err
+		}
+		if _, err := w.Write(line); err != nil {
+			return r, err
+		}
+		if err := w.WriteByte('\n'); err != nil {
+			return r, err
+		}
+		r.size += int64(len(line)) + 1
+	}
+}
+
+// source returns the lines of the file from its start.
+func (r run) source() source {
+	b := bufio.NewReaderSize(io.NewSectionReader(r.file, 0, r.size), runBuffer)
+	return func() ([]byte, error) {
+		line, err := b.ReadSlice('\n')
+		if errors.Is(err, io.EOF) && len(line) > 0 {
+			err = io.ErrUnexpectedEOF // somebody cut the file
+		}
+		if err != nil {
+			return nil, err
+		}
+		return line[:len(line)-1], nil
+	}
+}
+
+// remove closes and removes the file.
+func (r run) remove() error { return errors.Join(r.file.Close(), os.Remove(r.file.Name())) }
+
+// sourcesOf returns the sources of files.
+func sourcesOf(runs []run) []source {
+	var all []source
+	for _, r := range runs {
+		all = append(all, r.source())
+	}
+	return all
+}
+
+// merge returns one source of the lines of several, in order.
+func merge(sources []source) source {
+	var h heads
+	next := func() ([]byte, error) {
+		if len(h) == 0 {
+			return nil, io.EOF
+		}
+		return h[0].line, nil
+	}
+	return func() ([]byte, error) {
+		if sources != nil { // the first call
+			for _, s := range sources {
+				line, err := s()
+				if errors.Is(err, io.EOF) {
+					continue
+				}
+				if err != nil {
+					return nil, err
+				}
+				h = append(h, head{line, s})
+			}
+			sources = nil
+			heap.Init(&h)
+			return next()
+		}
+		if len(h) == 0 {
+			return nil, io.EOF
+		}
+		line, err := h[0].source()
+		switch {
+		case errors.Is(err, io.EOF):
+			heap.Pop(&h)
+		case err != nil:
+			return nil, err
+		default:
+			h[0].line = line
+			heap.Fix(&h, 0)
+		}
+		return next()
+	}
+}
+
+// A head is the next line of a source.
+type head struct {
+	line   []byte
+	source source
+}
+
+// heads is a heap of them, the least line first.
+type heads []head
+
+func (h heads) Len() int           { return len(h) }
+func (h heads) Less(i, j int) bool { return bytes.Compare(h[i].line, h[j].line) < 0 }
+func (h heads) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push and Pop are for package heap.
+func (h *heads) Push(x any) { *h = append(*h, x.(head)) }
+func (h *heads) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
+}
