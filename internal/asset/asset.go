@@ -45,11 +45,12 @@ func byteDescriptor(n int) []byte {
 	return o.Set("value", strconv.AppendInt(nil, int64(n), 10)).SetText("readable", readable).JSON()
 }
 
-// FormatIDs returns the ids of the asset's formats, in order.
+// FormatIDs returns the ids of the asset's formats, in order. It passes over the
+// text once: a restoration asks this of every asset.
 func FormatIDs(doc []byte) []string {
 	var ids []string
-	for f := range formats(doc) {
-		if id, ok := rawjson.Text(rawjson.Get(f, "id")); ok {
+	for _, f := range headsOf(doc).formats {
+		if id, ok := rawjson.Text(f.id); ok {
 			ids = append(ids, id)
 		}
 	}

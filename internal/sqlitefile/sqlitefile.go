@@ -90,6 +90,11 @@ func Failure(path string, err error) error {
 	if e.Code()&0xff == sqlite3.SQLITE_IOERR && readOnly(path) {
 		return cairn.FileError("writing", path, errors.Join(syscall.EROFS, err))
 	}
+	if e.Code()&0xff == sqlite3.SQLITE_CANTOPEN {
+		if full := noRoom(path); full != nil {
+			return cairn.FileError("creating a file beside", path, errors.Join(full, err))
+		}
+	}
 	told.Err = err
 	return told
 }
@@ -104,6 +109,20 @@ func readOnly(path string) bool {
 	}
 	_ = f.Close() // nothing was written
 	return false
+}
+
+// noRoom asks the system what SQLite keeps to itself when it cannot make the
+// files that it has beside a database: whether the disk has no room for another
+// file. It returns nil if that is not the reason.
+func noRoom(path string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "room.*.tmp")
+	if err == nil {
+		err = errors.Join(f.Close(), os.Remove(f.Name()))
+	}
+	if cairn.CodeOf(cairn.FileError("", path, err)) == cairn.CodeDiskFull {
+		return err
+	}
+	return nil
 }
 
 // tell returns what a person should know of a result code.
