@@ -1,0 +1,250 @@
+package cloud
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"cairn"
+	"cairn/internal/bucket"
+)
+
+// ErrTaken says that the cloud has another backup of the same id.
+var ErrTaken = errors.New("the cloud has another backup of this id")
+
+// fetches is how many manifests are read at once.
+const fetches = 8
+
+// maxTrash is the largest manifest that can be deleted, in bytes: 64 MiB. It
+// is more than can be read, so that what is newer or damaged can be deleted.
+const maxTrash = 64 << 20
+
+// Commit writes a manifest. When it returns nil the backup exists, and returned
+// is what every listing will say of it. It is encoded once and its PUT does not
+// end with ctx; an answer that gets lost is settled by reading it back.
+//
+// ErrTaken asks for a new id. After any other error the backup does not exist,
+// unless bucket.ErrUnknown is in the tree.
+func (c *Cloud) Commit(ctx context.Context, m Manifest) (cairn.Backup, error) {
+	if err := ctx.Err(); err != nil {
+		return cairn.Backup{}, err
+	}
+	ctx = context.WithoutCancel(ctx)
+	object, read, err := c.encode(m)
+	if err != nil {
+		return cairn.Backup{}, err
+	}
+	name := backupFolder + m.ID + backupSuffix
+	err = bucket.Create(ctx, c.cfg.Bucket, name, bytes.NewReader(object))
+	if errors.Is(err, bucket.ErrExists) {
+		return cairn.Backup{}, fmt.Errorf("%s: %w", name, ErrTaken)
+	}
+	if err != nil {
+		return cairn.Backup{}, c.failure(ctx, "writing", name, err)
+	}
+	c.store(ctx, name, entryOf(read, int64(len(object))))
+	return read.Backup, nil
+}
+
+// A listed is one object of backups/ and what became of reading it.
+type listed struct {
+	object  bucket.Object
+	id      string // "" when the name is not that of a manifest
+	entry   entry
+	fetched bool         // the entry is not from the cache
+	problem *cairn.Error // nil for a backup
+	lost    *cairn.Error // why it could not be read; see isolate
+	gone    bool         // deleted since it was listed
+}
+
+// Backups returns all backups of both scopes, newest first, and the objects
+// that should be backups and cannot be used. It costs one listing and the
+// manifests that are not in the cache.
+//
+// An error means that the list is not known: one of the store's is never taken
+// for a backup that is not there.
+func (c *Cloud) Backups(ctx context.Context) (list []cairn.Backup, unreadable []cairn.UnreadableBackup, err error) {
+	// The cache is read first: what another call adds to it after the listing
+	// must not look like something that is gone.
+	cached := c.recall(ctx)
+	all, err := c.list(ctx, cached)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(all) == 0 {
+		// Nothing is there, or the place is no longer this cloud.
+		if err := c.Check(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+	err = c.fetch(ctx, all)
+	if err == nil {
+		err = isolate(all)
+	}
+	for _, l := range all {
+		if l.fetched {
+			// Also when ctx has ended: what was read need not be read again.
+			c.store(context.WithoutCancel(ctx), l.object.Name, l.entry)
+		}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	c.forgetOthers(ctx, cached, all)
+	for _, l := range all {
+		switch {
+		case l.gone:
+		case l.problem != nil:
+			unreadable = append(unreadable, cairn.UnreadableBackup{Name: l.object.Name, Problem: l.problem})
+		default:
+			list = append(list, l.entry.backup)
+		}
+	}
+	slices.SortFunc(list, func(a, b cairn.Backup) int {
+		return cmp.Or(b.Created.Compare(a.Created), strings.Compare(b.ID, a.ID))
+	})
+	return list, unreadable, nil
+}
+
+// list lists backups/, with what the cache knows.
+func (c *Cloud) list(ctx context.Context, cached map[string]entry) ([]listed, error) {
+	var all []listed
+	for object, err := range c.cfg.Bucket.List(ctx, backupFolder) {
+		if err != nil {
+			return nil, c.failure(ctx, "listing", backupFolder, err)
+		}
+		l := listed{object: object}
+		if id, ok := backupOf(object.Name); ok {
+			l.id = id
+			if e, ok := cached[object.Name]; ok && e.size == object.Size {
+				l.entry = e
+			}
+		} else {
+			l.problem = c.Damaged(object.Name, "its name is not that of a backup")
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+// fetch reads the manifests that the cache does not know, several at once. What
+// was read before an error stays.
+func (c *Cloud) fetch(ctx context.Context, all []listed) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(fetches)
+	for i := range all {
+		l := &all[i]
+		if l.problem != nil || l.entry.size != 0 {
+			continue
+		}
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err // of the first that failed, or of the caller
+			}
+			return c.fetchOne(ctx, l)
+		})
+	}
+	return g.Wait()
+}
+
+// fetchOne reads one manifest. An object that cannot be used is no error here.
+func (c *Cloud) fetchOne(ctx context.Context, l *listed) error {
+	if l.object.Size > maxManifest {
+		l.problem = c.Damaged(l.object.Name, fmt.Sprintf("it is longer than %d bytes", maxManifest))
+		return nil
+	}
+	m, err := c.Manifest(ctx, l.id)
+	switch cairn.CodeOf(err) {
+	case "":
+		l.fetched = true
+		l.entry = entryOf(m, l.object.Size)
+		return nil
+	case cairn.CodeBackupNotFound:
+		l.gone = true
+		return nil
+	case cairn.CodeDamaged, cairn.CodeFormatTooNew:
+		l.problem, _ = errors.AsType[*cairn.Error](err)
+		return nil
+	case cairn.CodeRefused, cairn.CodeCloudLost:
+		if ctx.Err() == nil {
+			l.lost, _ = errors.AsType[*cairn.Error](err)
+			return nil
+		}
+	}
+	return err
+}
+
+// isolate has the manifests that could not be read as problems of their own, if
+// others could: then it is they, and not the store.
+func isolate(all []listed) error {
+	var lost *cairn.Error
+	read := false
+	for i := range all {
+		l := &all[i]
+		read = read || l.fetched || l.entry.size != 0
+		if l.lost != nil {
+			lost, l.problem = l.lost, l.lost
+		}
+	}
+	if lost != nil && !read {
+		return lost
+	}
+	return nil
+}
+
+// Delete removes a backup, readable or not, after copying its manifest to
+// trash/. Once it has begun to write it does not end with ctx. A step whose
+// answer is lost is settled. A backup that is not there is
+// cairn.CodeBackupNotFound; after any other error it may still be there.
+func (c *Cloud) Delete(ctx context.Context, id string) error {
+	name, ok := backupName(id)
+	if !ok {
+		return c.noBackup(id)
+	}
+	data, err := c.read(ctx, name, nil, maxTrash)
+	if errors.Is(err, bucket.ErrNotFound) {
+		return c.missing(ctx, id)
+	}
+	if err != nil {
+		return c.failure(ctx, "reading", name, err)
+	}
+	if len(data) > maxTrash {
+		e := c.Damaged(name, fmt.Sprintf("it is longer than %d bytes, which no manifest is", maxTrash))
+		e.Hint = "Remove the object by other means."
+		return e
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	trash := c.trashName(id)
+	if err := bucket.Create(ctx, c.cfg.Bucket, trash, bytes.NewReader(data)); err != nil {
+		return c.failure(ctx, "writing", trash, err)
+	}
+	if err := c.remove(ctx, name); err != nil {
+		return c.failure(ctx, "deleting", name, err)
+	}
+	c.forget(ctx, []string{name})
+	return nil
+}
+
+// remove deletes an object and settles a failure by looking whether it is
+// still there.
+func (c *Cloud) remove(ctx context.Context, name string) error {
+	err := c.cfg.Bucket.Delete(ctx, name)
+	if err == nil {
+		return nil
+	}
+	if _, headErr := c.cfg.Bucket.Head(ctx, name); errors.Is(headErr, bucket.ErrNotFound) {
+		return nil
+	} else if headErr != nil {
+		return fmt.Errorf("%w: %w; looking for it: %w", bucket.ErrUnknown, err, headErr)
+	}
+	return err
+}

@@ -1,0 +1,171 @@
+// Package cloud knows what is in the bucket: cairn.json, which makes a place a
+// cloud, the manifests, which make backups exist, and the parts and indexes
+// that they name. docs/format.md describes every byte.
+//
+// Start with [Open], which makes a cloud of an empty place:
+//
+//	c, err := cloud.Open(ctx, cloud.Config{Bucket: b, URL: url, Keys: keys})
+//	if err != nil {
+//		return err // a *cairn.Error, CodeCloudLocked when the key is missing
+//	}
+//	name := c.PartName()
+//	if err := c.Put(ctx, name, content); err != nil {
+//		return err
+//	}
+//	backup, err := c.Commit(ctx, cloud.Manifest{Backup: b, Segments: segments})
+//
+// Whoever holds the bucket can neither read nor forge nor swap what is in it:
+// all but cairn.json is encrypted for the cloud's age key, cairn.json and each
+// manifest carry a MAC of that key, and a manifest the SHA-256 of what it names.
+//
+// Errors are *cairn.Error that name the object and the cloud, or the context's:
+//
+//	CodeDamaged                     an object is not what was written, or is missing
+//	CodeFormatTooNew                it was written by a newer cairn
+//	CodeBucketMissing               the bucket or folder is not there
+//	CodeCloudLost                   the store does not answer; any failure of unknown cause
+//	CodeRefused                     the store does not let us in
+//	CodeReadOnly, CodeDiskFull      nothing can be written
+package cloud
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"filippo.io/age"
+
+	"cairn/internal/bucket"
+)
+
+// A Config says where the cloud is and what this device knows of it.
+type Config struct {
+	// Bucket is the place. Reading retries a body that was cut off; retrying
+	// calls is the business of package bucket.
+	Bucket bucket.Bucket
+	// URL is the place in the user's words, for messages. A password in it is
+	// not shown.
+	URL string
+	// Keys is the folder of key files, made when one is written.
+	Keys string
+	// Identity is the key that the user supplied; nil means the stored one.
+	Identity *age.X25519Identity
+	// Known is the id of the cloud that this device saw at the URL before; ""
+	// for none. A known cloud that is gone is an error, never a new cloud.
+	Known string
+	// Foreign returns the first thing in the place that no object can be named
+	// like, or ""; nil means that there can be none.
+	Foreign func(context.Context) (string, error)
+	// Cache remembers manifests; nil means none.
+	Cache Cache
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Rand is read for ids and names, from several goroutines; it must not
+	// fail. Nil means crypto/rand. Keys never come from it.
+	Rand io.Reader
+	// Log gets what no caller is told, such as failures of the cache; nil
+	// means slog.Default.
+	Log *slog.Logger
+}
+
+// Format keeps the key out of whatever prints a Config.
+func (c Config) Format(f fmt.State, _ rune) {
+	key := "none"
+	if c.Identity != nil {
+		key = "**redacted**"
+	}
+	fmt.Fprintf(f, "cloud.Config{URL: %q, Keys: %q, Identity: %s, Known: %q}", redact(c.URL), c.Keys, key, c.Known)
+}
+
+// A Cloud is an open cloud. Its methods can be called at the same time.
+type Cloud struct {
+	cfg      Config // with defaults filled in
+	url      string // for messages
+	id       string
+	identity *age.X25519Identity
+	seal     seal
+}
+
+// Open opens the cloud in cfg.Bucket, or makes one if nothing is there: then
+// the key file is durable before cairn.json is written.
+//
+// Its errors are those of the package, and CodeCloudLocked when the key is not
+// here or is another one, CodeNotCloud when the place holds something else,
+// and those of cairn.FileError for the key file. Nothing in the bucket is ever
+// changed but by the one write of cairn.json.
+func Open(ctx context.Context, cfg Config) (*Cloud, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	c := &Cloud{cfg: cfg, url: redact(cfg.URL)}
+	data, err := c.findOrCreate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.unlock(data); err != nil {
+		return nil, err
+	}
+	if cfg.Known != "" && cfg.Known != c.id {
+		cfg.Log.Warn("another cloud is there than before", "url", c.url, "id", c.id, "before", cfg.Known)
+	}
+	return c, nil
+}
+
+// Format keeps the key out of whatever prints a Cloud.
+func (c *Cloud) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "cloud %s at %s", c.id, c.url) }
+
+// ID returns the UUID of the cloud.
+func (c *Cloud) ID() string { return c.id }
+
+// Identity returns the key of the cloud. It must reach no log and no error.
+func (c *Cloud) Identity() *age.X25519Identity { return c.identity }
+
+// Recipient returns what objects are encrypted for: always that of the key,
+// never what the bucket says.
+func (c *Cloud) Recipient() *age.X25519Recipient { return c.identity.Recipient() }
+
+// Check reads and authenticates cairn.json again.
+func (c *Cloud) Check(ctx context.Context) error {
+	data, err := c.read(ctx, descriptionName, nil, maxDescription)
+	if errors.Is(err, bucket.ErrNotFound) {
+		err = c.checkVacant(ctx, c.id)
+		if errors.Is(err, bucket.ErrExists) {
+			return c.Damaged(descriptionName, "it comes and goes")
+		}
+		return err
+	}
+	if err != nil {
+		return c.failure(ctx, "reading", descriptionName, err)
+	}
+	d, err := c.parseDescription(data)
+	if err != nil {
+		return err
+	}
+	own := d.Recipient == c.identity.Recipient().String()
+	switch opens := d.opens(c.identity); {
+	case opens && d.ID == c.id:
+		return nil
+	case d.ID != c.id && (opens || !own):
+		return c.replaced(d)
+	}
+	return c.Damaged(descriptionName, d.mismatch(c.identity))
+}
+
+// redact returns a URL without the password in it.
+func redact(text string) string {
+	if u, err := url.Parse(text); err == nil && u.User != nil {
+		return u.Redacted()
+	}
+	return text
+}

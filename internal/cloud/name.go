@@ -1,0 +1,117 @@
+package cloud
+
+import (
+	"encoding/hex"
+	"fmt"
+	"io"
+	"strings"
+
+	"cairn"
+)
+
+// The names of objects:
+//
+//	cairn.json
+//	backups/<backup id>.json.age
+//	parts/<xx>/<32 hexadecimal digits>.jsonl.zst.age
+//	indexes/<xx>/<32 hexadecimal digits>.jsonl.zst.age
+//	trash/<backup id>.<32 hexadecimal digits>
+//
+// The digits are random, and xx is the first two of them.
+const (
+	descriptionName = "cairn.json"
+	backupFolder    = "backups/"
+	partFolder      = "parts/"
+	indexFolder     = "indexes/"
+	trashFolder     = "trash/"
+
+	backupSuffix = ".json.age"
+	linesSuffix  = ".jsonl.zst.age"
+)
+
+// randomBytes is how many random bytes are in a name.
+const randomBytes = 16
+
+// PartName returns a name for a new part.
+func (c *Cloud) PartName() string { return c.linesName(partFolder) }
+
+// IndexName returns a name for a new index.
+func (c *Cloud) IndexName() string { return c.linesName(indexFolder) }
+
+func (c *Cloud) linesName(folder string) string {
+	digits := c.randomDigits()
+	return folder + digits[:2] + "/" + digits + linesSuffix
+}
+
+// trashName returns a name for the copy of a manifest that is deleted.
+func (c *Cloud) trashName(id string) string {
+	return trashFolder + id + "." + c.randomDigits()
+}
+
+// randomDigits returns 32 hexadecimal digits.
+func (c *Cloud) randomDigits() string {
+	var b [randomBytes]byte
+	if _, err := io.ReadFull(c.cfg.Rand, b[:]); err != nil {
+		panic(fmt.Sprintf("cloud: the source of random bytes fails: %v", err)) // as crypto/rand has it
+	}
+	return hex.EncodeToString(b[:])
+}
+
+// backupName returns the name of the manifest of a backup, or false for an id
+// that no backup can have.
+func backupName(id string) (name string, ok bool) {
+	if _, ok := cairn.ParseBackupID(id); !ok {
+		return "", false
+	}
+	return backupFolder + id + backupSuffix, true
+}
+
+// backupOf returns the id in the name of a manifest.
+func backupOf(name string) (id string, ok bool) {
+	id, ok = strings.CutPrefix(name, backupFolder)
+	if !ok {
+		return "", false
+	}
+	id, ok = strings.CutSuffix(id, backupSuffix)
+	if !ok {
+		return "", false
+	}
+	_, ok = cairn.ParseBackupID(id)
+	return id, ok
+}
+
+// isLinesName reports whether name is one of a part or of an index, as the
+// folder says.
+func isLinesName(folder, name string) bool {
+	rest, inside := strings.CutPrefix(name, folder)
+	rest, suffixed := strings.CutSuffix(rest, linesSuffix)
+	xx, digits, cut := strings.Cut(rest, "/")
+	return inside && suffixed && cut && len(xx) == 2 && strings.HasPrefix(digits, xx) && isDigits(digits)
+}
+
+// isDigits reports whether s is 32 lower-case hexadecimal digits.
+func isDigits(s string) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == randomBytes && hex.EncodeToString(b) == s
+}
+
+// isOurs reports whether cairn could have given this name to an object other
+// than cairn.json.
+func isOurs(name string) bool {
+	if rest, ok := strings.CutPrefix(name, trashFolder); ok {
+		i := strings.LastIndexByte(rest, '.')
+		if i < 0 {
+			return false
+		}
+		_, ok := cairn.ParseBackupID(rest[:i])
+		return ok && isDigits(rest[i+1:])
+	}
+	_, manifest := backupOf(name)
+	return manifest || isLinesName(partFolder, name) || isLinesName(indexFolder, name)
+}
+
+// isIncidental reports whether desktops put something of this name into folders
+// by themselves. Names that begin with a dot are no names of objects at all.
+func isIncidental(name string) bool {
+	return strings.EqualFold(name, "desktop.ini") || strings.EqualFold(name, "Thumbs.db")
+}

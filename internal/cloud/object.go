@@ -1,0 +1,167 @@
+package cloud
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"cairn"
+	"cairn/internal/bucket"
+	"cairn/internal/segment"
+)
+
+// bodyTries is how often an object is read whose body is cut off. The pauses
+// are those of opening it again.
+const bodyTries = 3
+
+// maxWhole is the largest object that is read in one piece, in bytes: 48 MiB,
+// more than a part with one document of cairn.MaxDocumentBytes has.
+const maxWhole = 48 << 20
+
+// Put stores a part or an index under a name of PartName or IndexName. An
+// answer that gets lost is settled by reading the object back. The end of ctx
+// ends it; the object may then be there, and nothing names it.
+func (c *Cloud) Put(ctx context.Context, name string, content io.ReadSeeker) error {
+	if !isLinesName(partFolder, name) && !isLinesName(indexFolder, name) {
+		return fmt.Errorf("%s is not the name of a part or an index", name)
+	}
+	if err := bucket.Create(ctx, c.cfg.Bucket, name, content); err != nil {
+		return c.failure(ctx, "writing", name, err)
+	}
+	return nil
+}
+
+// A reader names the object in its errors.
+type reader struct {
+	io.ReadCloser
+	ctx   context.Context // of the Get that opened it
+	cloud *Cloud
+	name  string
+	err   error // the last one but io.EOF
+}
+
+// Read implements io.Reader.
+func (r *reader) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		r.err = r.cloud.failure(r.ctx, "reading", r.name, err)
+		err = r.err
+	}
+	return n, err
+}
+
+// Read reads an object that must have exactly o.Size bytes, into the memory of
+// dst as far as that goes. It does not look at the SHA-256: whoever decodes the
+// object does. One that is missing, shorter or longer is cairn.CodeDamaged.
+func (c *Cloud) Read(ctx context.Context, o segment.Object, dst []byte) ([]byte, error) {
+	if o.Size < 0 || o.Size > maxWhole {
+		return nil, c.Damaged(o.Name, fmt.Sprintf("it should have %d bytes, and no such object has more than %d", o.Size, maxWhole))
+	}
+	if room := int(o.Size) + 1 + bytes.MinRead; cap(dst) < room {
+		dst = make([]byte, 0, room)
+	}
+	data, err := c.read(ctx, o.Name, dst, o.Size)
+	switch size := int64(len(data)); {
+	case err != nil:
+		return nil, c.failure(ctx, "reading", o.Name, err)
+	case size > o.Size:
+		return nil, c.Damaged(o.Name, fmt.Sprintf("it has more than its %d bytes", o.Size))
+	case size < o.Size:
+		return nil, c.Damaged(o.Name, fmt.Sprintf("it has %d bytes instead of %d", size, o.Size))
+	}
+	return data, nil
+}
+
+// read reads an object into the memory of dst, as far as that goes, and stops
+// behind limit: more bytes than limit say that there are more. It begins anew
+// when the body is cut off. Errors are those of the bucket.
+func (c *Cloud) read(ctx context.Context, name string, dst []byte, limit int64) ([]byte, error) {
+	for try := 1; ; try++ {
+		body, err := c.cfg.Bucket.Get(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		b := bytes.NewBuffer(dst[:0])
+		_, err = b.ReadFrom(io.LimitReader(body, limit+1))
+		body.Close() // it was only read
+		if err == nil {
+			return b.Bytes(), nil
+		}
+		if try == bodyTries || !bucket.Transient(err) || ctx.Err() != nil {
+			return nil, err
+		}
+	}
+}
+
+// Parts returns the parts of a segment of a manifest, in their order: the one
+// that it names, or those in its index.
+func (c *Cloud) Parts(ctx context.Context, s segment.Segment) ([]segment.Part, error) {
+	if s.Index == nil {
+		if s.Part == nil {
+			return nil, nil
+		}
+		return []segment.Part{*s.Part}, nil
+	}
+	for try := 1; ; try++ {
+		parts, cut, err := c.readIndex(ctx, s)
+		if !cut || try == bodyTries || !bucket.Transient(err) || ctx.Err() != nil {
+			return parts, err
+		}
+	}
+}
+
+// readIndex does the work of Parts for an index. cut reports that the body
+// could not be read to its end.
+func (c *Cloud) readIndex(ctx context.Context, s segment.Segment) (parts []segment.Part, cut bool, err error) {
+	body, err := c.cfg.Bucket.Get(ctx, s.Index.Name)
+	if err != nil {
+		return nil, false, c.failure(ctx, "reading", s.Index.Name, err)
+	}
+	r := &reader{ReadCloser: body, ctx: ctx, cloud: c, name: s.Index.Name}
+	defer r.Close() // it was only read
+	parts, err = segment.ReadIndex(r, c.identity, s)
+	if r.err != nil {
+		return nil, true, r.err
+	}
+	if err != nil {
+		return nil, false, c.Unreadable(s.Index.Name, err)
+	}
+	names := make(map[string]bool, len(parts))
+	for _, p := range parts {
+		if !isLinesName(partFolder, p.Name) || names[p.Name] {
+			return nil, false, c.Damaged(s.Index.Name, "it names an object as cairn does not")
+		}
+		names[p.Name] = true
+	}
+	return parts, false, nil
+}
+
+// Unreadable returns err, with which package segment refused an object, as an
+// error that names it. One of reading the object, an *cairn.Error, stays.
+func (c *Cloud) Unreadable(name string, err error) error {
+	if e, ok := errors.AsType[*cairn.Error](err); ok && !errors.Is(err, segment.ErrDamaged) {
+		return e
+	}
+	if errors.Is(err, segment.ErrFormat) {
+		return c.tooNew(name)
+	}
+	why := strings.TrimPrefix(err.Error(), segment.ErrDamaged.Error()+": ")
+	if strings.HasPrefix(why, notDecrypted) || strings.HasPrefix(why, "it cannot be decompressed") {
+		why, _, _ = strings.Cut(why, ": ") // what follows may quote the object
+	}
+	if errors.Is(err, segment.ErrKey) {
+		why = foreignKey
+	}
+	e := c.Damaged(name, strings.TrimSuffix(why, "."))
+	e.Err = err
+	return e
+}
+
+// What an object can be that age does not read, for "is damaged: ".
+const (
+	notDecrypted = "it cannot be decrypted"
+	foreignKey   = "it is encrypted for another key than that of the cloud"
+)

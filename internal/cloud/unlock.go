@@ -1,0 +1,114 @@
+package cloud
+
+import (
+	"fmt"
+	"time"
+
+	"filippo.io/age"
+
+	"cairn"
+)
+
+// maxGrace is the longest grace time that makes sense: ten years.
+const maxGrace = 10 * 365 * 24 * time.Hour
+
+// unlock finds the key of the cloud, authenticates cairn.json with it, and
+// keeps what it says. A key that the user supplied is stored once it is known
+// to be right.
+func (c *Cloud) unlock(data []byte) error {
+	d, err := c.parseDescription(data)
+	if err != nil {
+		return err
+	}
+	stored, err := c.storedKey(d.ID)
+	if err != nil {
+		return err
+	}
+	identity, err := c.choose(d, stored)
+	if err != nil {
+		return err
+	}
+	_, err = time.Parse(timeLayout, d.Created)
+	if err != nil || d.GraceSeconds <= 0 || d.GraceSeconds > int64(maxGrace/time.Second) {
+		return c.Damaged(descriptionName, "its times are not ones that cairn writes")
+	}
+	if stored == nil {
+		if err := c.saveKey(d.ID, identity); err != nil {
+			return cairn.FileError("writing", KeyFile(c.cfg.Keys, d.ID), err)
+		}
+	}
+	c.id, c.identity = d.ID, identity
+	c.seal, err = newSeal(identity, d.ID)
+	return err
+}
+
+// choose returns the key that opens d: the supplied one, the stored one, or
+// that of the cloud which was there before.
+//
+// The stored key is the cloud's: only a key that opened this id is ever stored.
+// So where it does not open d, cairn.json is wrong. A supplied key can be
+// wrong itself, unless d names it.
+func (c *Cloud) choose(d description, stored *age.X25519Identity) (*age.X25519Identity, error) {
+	given, path := c.cfg.Identity, KeyFile(c.cfg.Keys, d.ID)
+	switch {
+	case given == nil && stored == nil:
+		return c.chooseKnown(d)
+	case given == nil || stored != nil && given.String() == stored.String():
+		if !d.opens(stored) {
+			e := c.Damaged(descriptionName, d.mismatch(stored))
+			e.Hint = "Put cairn.json back from a copy of the bucket. If you put the key file " + path + " there yourself, look whether it is the right one."
+			return nil, e
+		}
+		return stored, nil
+	case d.opens(given) && stored == nil:
+		return given, nil
+	case d.opens(given):
+		return nil, locked(
+			fmt.Sprintf("The key file %s holds another key than the one of the cloud %s.", path, c.url),
+			"Move that file away, and give the key with --key FILE (CAIRN_KEY) again. Nothing was overwritten.")
+	case d.Recipient == given.Recipient().String():
+		return nil, c.Damaged(descriptionName, d.mismatch(given))
+	}
+	message := fmt.Sprintf("The key that was supplied is not the one of the cloud %s: its cairn.json names the public key %s, and the one supplied is %s.",
+		c.url, cairn.Quote(d.Recipient), given.Recipient())
+	if stored != nil && d.opens(stored) {
+		return nil, locked(message, "Leave --key (CAIRN_KEY) out: this device has the right key. Nothing was overwritten.")
+	}
+	return nil, locked(message,
+		"Give the right key with --key FILE (CAIRN_KEY). If it is the right one, cairn.json is damaged: put it back from a copy of the bucket.")
+}
+
+// chooseKnown does the work of choose where there is neither a supplied key
+// nor one stored for this id. Where d names the key of the cloud that was there
+// before, either that key has two clouds or the id was damaged.
+func (c *Cloud) chooseKnown(d description) (*age.X25519Identity, error) {
+	message := fmt.Sprintf("The cloud %s is locked: its key is not on this device. Its cairn.json has the id %s and names the public key %s.",
+		c.url, d.ID, cairn.Quote(d.Recipient))
+	if c.cfg.Known != "" && c.cfg.Known != d.ID {
+		before, err := c.storedKey(c.cfg.Known)
+		switch {
+		case err != nil:
+			return nil, err
+		case before != nil && d.opens(before):
+			return before, nil
+		case before != nil && d.Recipient == before.Recipient().String():
+			return nil, c.Damaged(descriptionName, d.mismatch(before))
+		}
+		message += fmt.Sprintf(" The cloud that was there before had the id %s.", c.cfg.Known)
+	}
+	return nil, locked(message, "Give its key with --key FILE (CAIRN_KEY). On a device that has it, cairn cloud key prints it.")
+}
+
+// locked returns an error of cairn.CodeCloudLocked.
+func locked(message, hint string) error {
+	return &cairn.Error{Code: cairn.CodeCloudLocked, Message: message, Hint: hint}
+}
+
+// replaced returns the error for a place that turned into another cloud.
+func (c *Cloud) replaced(d description) error {
+	return &cairn.Error{
+		Code:    cairn.CodeBucketMissing,
+		Message: fmt.Sprintf("The cloud %s is not the one that was opened: the id in its cairn.json was %s and is %s now.", c.url, c.id, d.ID),
+		Hint:    "Is the right disk mounted? To go on with the other cloud, start cairn again.",
+	}
+}
