@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"cairn"
@@ -18,14 +19,21 @@ import (
 const (
 	currentFile       = "CURRENT"
 	generationsFolder = "generations"
+	spoolFolder       = "spool"
 	currentFormat     = 1
 )
 
 // current is what the file CURRENT says: one line of JSON, replaced as a whole
 // by one durable rename, so that it names either the old or the new state.
 type current struct {
-	Format int    `json:"format"` // 1
-	Live   string `json:"live"`   // file name of the live generation
+	Format int    `json:"format"`         // 1
+	Live   string `json:"live"`           // file name of the live generation
+	Undo   string `json:"undo,omitempty"` // of the one that it replaced
+	Job    string `json:"job,omitempty"`  // id of the job that made the live one
+	// Drop are files of generations that the next start removes: one that is
+	// about to become live and has not, and those that have been replaced
+	// twice.
+	Drop []string `json:"drop,omitempty"`
 }
 
 // readCurrent returns nil without an error when there is no such file.
@@ -45,10 +53,26 @@ func readCurrent(path string) (*current, error) {
 		return nil, sqlitefile.TooNew(path, version.Format, currentFormat)
 	}
 	var c current
-	if err := json.Unmarshal(text, &c); err != nil || c.Format < 1 || c.Live != filepath.Base(c.Live) || !strings.HasSuffix(c.Live, ".db") {
+	if err := json.Unmarshal(text, &c); err != nil || c.Format < 1 || !isGeneration(c.Live) || c.Undo != "" && !isGeneration(c.Undo) || c.Undo == c.Live {
 		return nil, sqlitefile.Damaged(path, "it names no generation")
 	}
+	for _, name := range c.Drop {
+		if !isGeneration(name) || name == c.Live || name == c.Undo {
+			return nil, sqlitefile.Damaged(path, "it wants a generation removed that is none, or is in use")
+		}
+	}
 	return &c, nil
+}
+
+// equal reports whether two say the same.
+func (c current) equal(o current) bool {
+	return c.Live == o.Live && c.Undo == o.Undo && c.Job == o.Job && slices.Equal(c.Drop, o.Drop)
+}
+
+// isGeneration reports whether name can be that of a file in the folder of
+// generations.
+func isGeneration(name string) bool {
+	return name == filepath.Base(name) && strings.HasSuffix(name, ".db")
 }
 
 func writeCurrent(path string, c current) error {
@@ -59,38 +83,54 @@ func writeCurrent(path string, c current) error {
 	return cairn.FileError("writing", path, durable.WriteFile(path, line.Bytes()))
 }
 
-// recoverLive removes what a crash left half made, and returns the file of the
-// live generation, which it makes in an empty data folder.
-func recoverLive(ctx context.Context, cfg Config) (string, error) {
+// recoverCurrent removes what a crash left half made, and returns what CURRENT
+// says. An empty data folder gets a generation and a CURRENT.
+func recoverCurrent(ctx context.Context, cfg Config) (current, error) {
 	path := filepath.Join(cfg.Dir, currentFile)
 	c, err := readCurrent(path)
 	if err != nil {
-		return "", err
+		return current{}, err
 	}
 	folder := filepath.Join(cfg.Dir, generationsFolder)
-	if err := durable.MkdirAll(folder); err != nil {
-		return "", cairn.FileError("creating", folder, err)
-	}
-	for _, dir := range []string{cfg.Dir, folder} {
+	for _, dir := range []string{cfg.Dir, folder, filepath.Join(cfg.Dir, spoolFolder)} {
+		if err := durable.MkdirAll(dir); err != nil {
+			return current{}, cairn.FileError("creating", dir, err)
+		}
 		removed, err := durable.RemoveTemps(dir)
 		if err != nil {
-			return "", cairn.FileError("tidying", dir, err)
+			return current{}, cairn.FileError("tidying", dir, err)
 		}
 		for _, name := range removed {
 			cfg.Log.Info("removed a file that was never finished", "file", name)
 		}
 	}
-	if c == nil {
-		name, err := first(ctx, cfg, folder)
-		if err != nil {
-			return "", err
-		}
-		c = &current{Format: currentFormat, Live: name}
-		if err := writeCurrent(path, *c); err != nil {
-			return "", err
+	if c != nil {
+		dropFiles(cfg, folder, *c)
+		return *c, nil
+	}
+	name, err := first(ctx, cfg, folder)
+	if err != nil {
+		return current{}, err
+	}
+	c = &current{Format: currentFormat, Live: name}
+	return *c, writeCurrent(path, *c)
+}
+
+// dropFiles removes the generations that CURRENT wants removed, as far as that
+// is possible now: another program may have one open.
+func dropFiles(cfg Config, folder string, c current) {
+	for _, name := range c.Drop {
+		for _, suffix := range []string{"-wal", "-shm", ""} {
+			path := filepath.Join(folder, name+suffix)
+			err := os.Remove(path)
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				cfg.Log.Warn("a database that is no longer needed could not be removed; the next start tries again", "file", path, "err", err)
+			}
+			if err == nil && suffix == "" {
+				cfg.Log.Info("removed a database that is no longer needed", "file", name)
+			}
 		}
 	}
-	return filepath.Join(folder, c.Live), nil
 }
 
 // first returns the generation to begin with where no CURRENT is: a new one,

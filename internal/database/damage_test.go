@@ -21,7 +21,7 @@ func TestVerifyFindsTampering(t *testing.T) {
 		`UPDATE documents SET collection = 'tags' WHERE id = 'a'`,
 		`UPDATE documents SET revision = 99 WHERE id = 'a'`,
 		`DELETE FROM documents WHERE id = 'a'`,
-		`INSERT INTO documents(revision, collection, id, json) VALUES(50, 'assets', 'x', '{}')`,
+		`INSERT INTO documents(revision, collection, id, json, crc) VALUES(50, 'assets', 'x', '{}', 0)`,
 		`UPDATE documents SET id = CASE id WHEN 'a' THEN 'b' ELSE 'a' END || 'x' WHERE id IN ('a', 'b')`,
 		`DELETE FROM deletions`,
 		`INSERT INTO deletions(revision, collection, id) VALUES(3, 'assets', 'x')`,

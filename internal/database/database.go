@@ -12,14 +12,13 @@ package database
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"cairn"
-	"cairn/internal/sqlitefile"
 )
 
 // Config says where a database is and what it has to know of its documents.
@@ -36,24 +35,27 @@ type Config struct {
 	Installation string
 	// Log gets what start-up recovery did; nil means slog.Default.
 	Log *slog.Logger
+	// Step, for tests, does each step that changes what is on the disk when
+	// generations are made and swapped; nil means that the step is simply done.
+	Step func(name string, do func() error) error
 }
 
 // A DB is an open database. Its methods can be called at the same time.
 type DB struct {
-	cfg  Config
-	path string // of the live generation
+	cfg Config
 
-	// turn holds a token while nobody writes. It guards writer and its
-	// statements, and is a channel so that waiting can be cancelled.
-	turn   chan struct{}
-	writer *sql.Conn // the only one of pool
-	stmts  statements
+	// turn holds a token while nobody writes. It guards the writer of the live
+	// generation, current and failed, and is a channel so that waiting can be
+	// cancelled.
+	turn    chan struct{}
+	current current // what CURRENT says
+	failed  error   // why nothing may be written any more; see settle
 
-	pool   *sql.DB
-	reader *sql.DB
-	reads  reads
+	removals sync.WaitGroup // of files
 
 	mu      sync.Mutex // guards what follows; held for moments only
+	live    *generation
+	opened  map[*generation]struct{} // live, and those that are still read
 	stats   cairn.Stats
 	changed chan struct{} // closed at the next commit
 
@@ -80,78 +82,49 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		return nil, cairn.FileError("finding", cfg.Dir, err)
 	}
 	cfg.Dir = dir
-	path, err := recoverLive(ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
 	d := &DB{
 		cfg:     cfg,
-		path:    path,
 		turn:    make(chan struct{}, 1),
 		changed: make(chan struct{}),
 		lists:   map[*listing]struct{}{},
 	}
 	d.turn <- struct{}{}
-	if err := d.open(ctx); err != nil {
-		return nil, errors.Join(d.wrap(err), d.Close())
+	if d.current, err = recoverCurrent(ctx, cfg); err != nil {
+		return nil, err
+	}
+	d.live, d.stats, err = openGeneration(ctx, d.file(d.current.Live), cfg.Installation)
+	if err != nil {
+		return nil, err
+	}
+	d.opened = map[*generation]struct{}{d.live: {}}
+	if err := d.tempFiles(ctx); err != nil {
+		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
 }
 
-// open connects to the live generation.
-func (d *DB) open(ctx context.Context) error {
-	if err := probe(d.path); err != nil {
-		return err
-	}
-	if _, err := inspect(ctx, d.path); err != nil {
-		return err
-	}
-	var err error
-	if d.pool, err = sqlitefile.Open(d.path, 1); err != nil {
-		return err
-	}
-	if d.writer, err = d.pool.Conn(ctx); err != nil {
-		return err
-	}
-	if d.stmts, err = prepare(ctx, d.writer); err != nil {
-		return err
-	}
-	if err := d.claim(ctx); err != nil {
-		return err
-	}
-	if d.stats, err = readStats(ctx, d.writer); err != nil {
-		return err
-	}
-	if d.reader, err = sqlitefile.Open(d.path, maxReaders, "query_only(1)"); err != nil {
-		return err
-	}
-	d.reads, err = prepareReads(ctx, d.reader)
-	return err
+// tempFiles has SQLite sort in the data folder, which was made for documents,
+// and not where other users' files are.
+func (d *DB) tempFiles(ctx context.Context) error {
+	folder := filepath.Join(d.cfg.Dir, spoolFolder)
+	_, err := d.live.writer.ExecContext(ctx, "PRAGMA temp_store_directory = '"+strings.ReplaceAll(folder, "'", "''")+"'")
+	return failure(folder, err)
 }
+
+// file returns the path of a generation.
+func (d *DB) file(name string) string { return filepath.Join(d.cfg.Dir, generationsFolder, name) }
 
 // Close waits for the write under way and closes the files. No method may be
 // called afterwards.
 func (d *DB) Close() error {
 	<-d.turn
 	defer func() { d.turn <- struct{}{} }()
-	var errs []error
-	if d.reader != nil {
-		errs = append(errs, d.reader.Close())
-	}
-	errs = append(errs, d.stmts.close())
-	if d.writer != nil {
-		if err := d.writer.Close(); !errors.Is(err, sql.ErrConnDone) {
-			errs = append(errs, err)
-		}
-	}
-	if d.pool != nil {
-		errs = append(errs, d.pool.Close())
-	}
-	return errors.Join(errs...)
+	d.removals.Wait()
+	return d.live.close()
 }
 
 // Path returns the file of the live generation, for messages and tests.
-func (d *DB) Path() string { return d.path }
+func (d *DB) Path() string { return d.writable().path }
 
 // Stats returns the numbers as of the newest commit.
 func (d *DB) Stats() cairn.Stats {

@@ -12,16 +12,14 @@ import (
 	"cairn/internal/sqlitefile"
 )
 
-// wrap turns an error of SQLite or of the file system into a *cairn.Error.
-func (d *DB) wrap(err error) error { return failure(d.path, err) }
-
-// errCut says that the text of a document does not end as an object does.
-var errCut = errors.New("a document without its end")
+// errChecksum says that the text of a document is not what was written.
+var errChecksum = errors.New("a document of another checksum")
 
 // errState says that the state row holds what no write puts there.
 var errState = errors.New("a state row of other types")
 
-// failure is wrap for the given file.
+// failure turns an error of SQLite or of the file system about a generation into
+// a *cairn.Error.
 func failure(path string, err error) error {
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -30,8 +28,8 @@ func failure(path string, err error) error {
 		return sqlitefile.Damaged(path, "its state row is not what was written")
 	case isConstraint(err):
 		return sqlitefile.Damaged(path, "its documents are not those that its state row counts")
-	case errors.Is(err, errCut):
-		return sqlitefile.Damaged(path, "a document in it lacks its end")
+	case errors.Is(err, errChecksum):
+		return sqlitefile.Damaged(path, "the text of a document in it is not what was written")
 	}
 	return sqlitefile.Failure(path, err)
 }

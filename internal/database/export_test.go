@@ -15,9 +15,9 @@ const PageBytes = pageBytes
 
 // Pragma returns a setting of the connection that writes, or of one that reads.
 func (d *DB) Pragma(ctx context.Context, writer bool, name string) (value string, err error) {
-	var db querier = d.reader
+	var db querier = d.live.reader
 	if writer {
-		db = d.writer
+		db = d.live.writer
 	}
 	err = db.QueryRowContext(ctx, "PRAGMA "+name).Scan(&value)
 	return value, err

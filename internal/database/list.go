@@ -12,12 +12,14 @@ import (
 // List yields the documents of a collection, each exactly once that is there
 // from the beginning to the end, in the state it has when its turn comes. It
 // reads pages by revision, each in a short transaction, so however slow its
-// consumer is, it holds nothing. Its memory grows with the documents that are
+// consumer is, it holds nothing but the generation it began with. Its memory grows with the documents that are
 // changed while it is on its way, by their ids.
 func (d *DB) List(ctx context.Context, collection string) iter.Seq2[cairn.Document, error] {
 	return func(yield func(cairn.Document, error) bool) {
-		l := &listing{collection: collection, moved: map[string]struct{}{}}
 		d.commit.Lock()
+		g := d.use()
+		defer d.release(g)
+		l := &listing{generation: g, collection: collection, moved: map[string]struct{}{}}
 		d.lists[l] = struct{}{}
 		l.end = d.Stats().Revision
 		d.commit.Unlock()
@@ -27,9 +29,9 @@ func (d *DB) List(ctx context.Context, collection string) iter.Seq2[cairn.Docume
 			d.commit.Unlock()
 		}()
 		for {
-			page, more, err := d.listPage(ctx, l)
+			page, more, err := g.listPage(ctx, l)
 			if err != nil {
-				yield(cairn.Document{}, d.wrap(err))
+				yield(cairn.Document{}, failure(g.path, err))
 				return
 			}
 			for _, doc := range page {
@@ -42,7 +44,7 @@ func (d *DB) List(ctx context.Context, collection string) iter.Seq2[cairn.Docume
 			}
 		}
 		for _, id := range l.rest() {
-			doc, err := d.Get(ctx, collection, id)
+			doc, err := g.get(ctx, collection, id)
 			if cairn.CodeOf(err) == cairn.CodeGone {
 				continue
 			}
@@ -57,6 +59,7 @@ func (d *DB) List(ctx context.Context, collection string) iter.Seq2[cairn.Docume
 // was read has left its revision for one behind the end, so the writer notes
 // it here, before it commits.
 type listing struct {
+	generation *generation
 	collection string
 	end        int64 // the newest revision when it began
 
@@ -65,10 +68,15 @@ type listing struct {
 	moved    map[string]struct{} // ids to be read at the end
 }
 
-// warn tells the lists on their way which documents are about to move. The
-// caller holds d.commit.
-func (d *DB) warn(all []moved) {
+// warn tells the lists of a generation on their way which documents are about to
+// move. The caller holds d.commit.
+func (d *DB) warn(g *generation, all []moved) {
 	for l := range d.lists {
+		// By file: a list that outlives a restoration and its undoing reads what
+		// is the live one again.
+		if l.generation.path != g.path {
+			continue
+		}
 		l.mu.Lock()
 		for _, m := range all {
 			// What moves from behind the end had its page, was noted when it
@@ -84,12 +92,12 @@ func (d *DB) warn(all []moved) {
 // listQuery has a plus sign that keeps SQLite from the index by collection, after
 // which it would have to sort all documents for each page.
 const listQuery = `
-	SELECT revision, collection, id, json FROM documents
+	SELECT revision, collection, id, json, crc FROM documents
 	WHERE revision > ? AND revision <= ? AND +collection = ? ORDER BY revision`
 
 // listPage reads the next page.
-func (d *DB) listPage(ctx context.Context, l *listing) (page []cairn.Document, more bool, err error) {
-	rows, err := d.reads.list.QueryContext(ctx, l.position, l.end, l.collection)
+func (g *generation) listPage(ctx context.Context, l *listing) (page []cairn.Document, more bool, err error) {
+	rows, err := g.reads.list.QueryContext(ctx, l.position, l.end, l.collection)
 	if err != nil {
 		return nil, false, err
 	}

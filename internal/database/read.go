@@ -35,39 +35,49 @@ func prepareReads(ctx context.Context, db *sql.DB) (r reads, err error) {
 	return r, nil
 }
 
-const getQuery = "SELECT revision, json FROM documents WHERE collection = ? AND id = ?"
+const getQuery = "SELECT revision, json, crc FROM documents WHERE collection = ? AND id = ?"
 
 // Get returns the document, or an error of cairn.CodeGone when there is none.
 func (d *DB) Get(ctx context.Context, collection, id string) (cairn.Document, error) {
+	g := d.use()
+	defer d.release(g)
+	return g.get(ctx, collection, id)
+}
+
+func (g *generation) get(ctx context.Context, collection, id string) (cairn.Document, error) {
 	doc := cairn.Document{Collection: collection, ID: id}
 	var text string
-	err := d.reads.get.QueryRowContext(ctx, collection, id).Scan(&doc.Revision, &text)
+	var crc int64
+	err := g.reads.get.QueryRowContext(ctx, collection, id).Scan(&doc.Revision, &text, &crc)
 	if errors.Is(err, sql.ErrNoRows) {
 		return doc, gone(collection, id)
 	}
 	if err == nil {
-		doc.JSON, err = whole(text)
+		err = setText(&doc, text, crc)
 	}
-	return doc, d.wrap(err)
+	return doc, failure(g.path, err)
 }
 
 // Find returns the document of the collection that has the reference; of
 // several, the one with the lowest id. Without one it is cairn.CodeGone.
 func (d *DB) Find(ctx context.Context, collection, ref string) (cairn.Document, error) {
+	g := d.use()
+	defer d.release(g)
 	doc := cairn.Document{Collection: collection}
 	var text string
-	err := d.reads.find.QueryRowContext(ctx, ref, collection).Scan(&doc.Revision, &doc.ID, &text)
+	var crc int64
+	err := g.reads.find.QueryRowContext(ctx, ref, collection).Scan(&doc.Revision, &doc.ID, &text, &crc)
 	if errors.Is(err, sql.ErrNoRows) {
 		return cairn.Document{}, gone(collection, ref)
 	}
 	if err == nil {
-		doc.JSON, err = whole(text)
+		err = setText(&doc, text, crc)
 	}
-	return doc, d.wrap(err)
+	return doc, failure(g.path, err)
 }
 
 const findQuery = `
-	SELECT documents.revision, documents.id, documents.json
+	SELECT documents.revision, documents.id, documents.json, documents.crc
 	FROM refs CROSS JOIN documents ON documents.collection = refs.collection AND documents.id = refs.id
 	WHERE refs.ref = ? AND refs.collection = ? ORDER BY refs.id LIMIT 1`
 
@@ -86,10 +96,12 @@ func gone(collection, id string) error {
 // there is nothing newer.
 func (d *DB) Changes(ctx context.Context, collection string, after int64) iter.Seq2[cairn.Document, error] {
 	return func(yield func(cairn.Document, error) bool) {
+		g := d.use()
+		defer d.release(g)
 		for {
-			page, upTo, err := d.changes(ctx, collection, after)
+			page, upTo, err := g.changes(ctx, collection, after)
 			if err != nil {
-				yield(cairn.Document{}, d.wrap(err))
+				yield(cairn.Document{}, failure(g.path, err))
 				return
 			}
 			for _, doc := range page {
@@ -108,14 +120,14 @@ func (d *DB) Changes(ctx context.Context, collection string, after int64) iter.S
 // changes returns one page of changes after a revision, and the revision up to
 // which there are no others: after itself when there is none at all. The page
 // may be newer than that revision was at first, never older.
-func (d *DB) changes(ctx context.Context, collection string, after int64) (page []cairn.Document, upTo int64, err error) {
-	if err := d.reads.state.QueryRowContext(ctx).Scan(&upTo); err != nil {
+func (g *generation) changes(ctx context.Context, collection string, after int64) (page []cairn.Document, upTo int64, err error) {
+	if err := g.reads.state.QueryRowContext(ctx).Scan(&upTo); err != nil {
 		return nil, 0, err
 	}
 	if upTo <= after {
 		return nil, after, nil
 	}
-	rows, err := d.reads.changes.QueryContext(ctx, after, collection)
+	rows, err := g.reads.changes.QueryContext(ctx, after, collection)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -127,9 +139,9 @@ func (d *DB) changes(ctx context.Context, collection string, after int64) (page 
 }
 
 const changesQuery = `
-	SELECT revision, collection, id, json FROM documents WHERE revision > ?1 AND (?2 = '' OR collection = ?2)
+	SELECT revision, collection, id, json, crc FROM documents WHERE revision > ?1 AND (?2 = '' OR collection = ?2)
 	UNION ALL
-	SELECT revision, collection, id, NULL FROM deletions WHERE revision > ?1 AND (?2 = '' OR collection = ?2)
+	SELECT revision, collection, id, NULL, 0 FROM deletions WHERE revision > ?1 AND (?2 = '' OR collection = ?2)
 	ORDER BY 1`
 
 // readPage takes rows until they hold pageBytes, and closes them; full tells
@@ -141,16 +153,9 @@ func readPage(rows *sql.Rows) (page []cairn.Document, full bool, err error) {
 		if !rows.Next() {
 			return page, false, rows.Err()
 		}
-		var doc cairn.Document
-		var text sql.NullString
-		if err := rows.Scan(&doc.Revision, &doc.Collection, &doc.ID, &text); err != nil {
+		doc, err := scanDocument(rows)
+		if err != nil {
 			return nil, false, err
-		}
-		if text.Valid {
-			var err error
-			if doc.JSON, err = whole(text.String); err != nil {
-				return nil, false, err
-			}
 		}
 		page = append(page, doc)
 		size += len(doc.JSON) + len(doc.ID) + 64
@@ -158,16 +163,32 @@ func readPage(rows *sql.Rows) (page []cairn.Document, full bool, err error) {
 	return page, true, nil
 }
 
+// scanDocument reads a row of revision, collection, id, json and crc; a row
+// without json is a deletion.
+func scanDocument(rows *sql.Rows) (doc cairn.Document, err error) {
+	var text sql.NullString
+	var crc int64
+	if err := rows.Scan(&doc.Revision, &doc.Collection, &doc.ID, &text, &crc); err != nil {
+		return doc, err
+	}
+	if text.Valid {
+		err = setText(&doc, text.String, crc)
+	}
+	return doc, err
+}
+
 // IDs yields the ids of a collection's documents in their order. A document
 // that is there throughout comes exactly once.
 func (d *DB) IDs(ctx context.Context, collection string) iter.Seq2[string, error] {
 	const pageRows = 1000
 	return func(yield func(string, error) bool) {
+		g := d.use()
+		defer d.release(g)
 		last := ""
 		for {
-			page, err := d.ids(ctx, collection, last, pageRows)
+			page, err := g.ids(ctx, collection, last, pageRows)
 			if err != nil {
-				yield("", d.wrap(err))
+				yield("", failure(g.path, err))
 				return
 			}
 			for _, id := range page {
@@ -185,8 +206,8 @@ func (d *DB) IDs(ctx context.Context, collection string) iter.Seq2[string, error
 
 const idsQuery = "SELECT id FROM documents WHERE collection = ? AND id > ? ORDER BY id LIMIT ?"
 
-func (d *DB) ids(ctx context.Context, collection, after string, most int) ([]string, error) {
-	rows, err := d.reads.ids.QueryContext(ctx, collection, after, most)
+func (g *generation) ids(ctx context.Context, collection, after string, most int) ([]string, error) {
+	rows, err := g.reads.ids.QueryContext(ctx, collection, after, most)
 	if err != nil {
 		return nil, err
 	}
@@ -206,32 +227,38 @@ func (d *DB) ids(ctx context.Context, collection, after string, most int) ([]str
 // the writes kept up to date, and has SQLite check its own structures. A
 // difference is cairn.CodeDamaged.
 func (d *DB) Verify(ctx context.Context) error {
-	tx, err := d.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	g := d.use()
+	defer d.release(g)
+	return failure(g.path, g.verify(ctx))
+}
+
+func (g *generation) verify(ctx context.Context) error {
+	tx, err := g.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
-		return d.wrap(err)
+		return err
 	}
 	defer tx.Rollback()
 	want, err := readStats(ctx, tx)
 	if err != nil {
-		return d.wrap(err)
+		return err
 	}
 	got, newest, err := count(ctx, tx)
 	if err != nil {
-		return d.wrap(err)
+		return err
 	}
 	got.Line, got.Revision = want.Line, want.Revision
 	if got != want || newest > want.Revision {
-		return sqlitefile.Damaged(d.path, fmt.Sprintf(
+		return sqlitefile.Damaged(g.path, fmt.Sprintf(
 			"it holds %d documents of %d bytes with digest %s and %d deletions up to revision %d, but counted %d of %d with %s and %d up to %d",
 			got.Documents, got.Bytes, got.Digest, got.Deletions, newest,
 			want.Documents, want.Bytes, want.Digest, want.Deletions, want.Revision))
 	}
 	var found string
 	if err := tx.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&found); err != nil {
-		return d.wrap(err)
+		return err
 	}
 	if found != "ok" {
-		return sqlitefile.Damaged(d.path, found)
+		return sqlitefile.Damaged(g.path, found)
 	}
 	return nil
 }
@@ -243,34 +270,32 @@ func count(ctx context.Context, tx *sql.Tx) (stats cairn.Stats, newest int64, er
 		Scan(&stats.Deletions, &newest); err != nil {
 		return stats, newest, err
 	}
-	rows, err := tx.QueryContext(ctx, "SELECT revision, collection, id, json FROM documents ORDER BY revision")
+	rows, err := tx.QueryContext(ctx, scanQuery)
 	if err != nil {
 		return stats, newest, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var doc cairn.Document
-		var text string
-		if err := rows.Scan(&doc.Revision, &doc.Collection, &doc.ID, &text); err != nil {
+		doc, err := scanDocument(rows)
+		if err != nil {
 			return stats, newest, err
 		}
-		doc.JSON = textBytes(text)
 		stats.Documents++
-		stats.Bytes += int64(len(text))
+		stats.Bytes += int64(len(doc.JSON))
 		stats.Digest = stats.Digest.Add(cairn.DigestOf(doc))
 		newest = max(newest, doc.Revision)
 	}
 	return stats, newest, rows.Err()
 }
 
-// whole returns the text of a document, which the driver made for us alone.
-// SQLite notices most pages that are lost, since they do not fit into its trees,
-// but not the last one of a long text: zeroes are as good as any other content.
-func whole(text string) ([]byte, error) {
-	if text == "" || text[len(text)-1] != '}' {
-		return nil, errCut
+// setText gives a document the text that the driver made for us alone, if that is
+// what was written.
+func setText(doc *cairn.Document, text string, crc int64) error {
+	if checksum(doc.Collection, doc.ID, text) != crc {
+		return errChecksum
 	}
-	return textBytes(text), nil
+	doc.JSON = textBytes(text)
+	return nil
 }
 
 // textBytes returns the bytes of a string that the driver made for us alone,

@@ -27,29 +27,29 @@ const (
 	maxReaders = 8
 )
 
-// schema is the layout of a generation. The row id is the revision, so what
-// changed since a revision is the tail of a table. state has one row. formats
-// is derived: it leads from the ids that Config.References gives to documents.
-const schema = `
+// tables is the layout of a generation. The row id is the revision, so what
+// changed since a revision is the tail of a table; crc is that of [checksum].
+// refs is derived: it leads from the ids that Config.References gives to
+// documents. state has one row. bases and journal stand here so that they roll
+// back together with the documents.
+const tables = `
 CREATE TABLE documents(
 	revision INTEGER PRIMARY KEY,
 	collection TEXT NOT NULL,
 	id TEXT NOT NULL,
 	json TEXT NOT NULL,
-	UNIQUE(collection, id)
+	crc INTEGER NOT NULL
 );
 CREATE TABLE deletions(
 	revision INTEGER PRIMARY KEY,
 	collection TEXT NOT NULL,
-	id TEXT NOT NULL,
-	UNIQUE(collection, id)
+	id TEXT NOT NULL
 );
 CREATE TABLE refs(
 	ref TEXT NOT NULL,
 	collection TEXT NOT NULL,
-	id TEXT NOT NULL,
-	PRIMARY KEY(ref, collection, id)
-) WITHOUT ROWID;
+	id TEXT NOT NULL
+);
 CREATE TABLE state(
 	one INTEGER PRIMARY KEY CHECK(one = 1),
 	line TEXT NOT NULL,
@@ -59,7 +59,33 @@ CREATE TABLE state(
 	deletions INTEGER NOT NULL,
 	bytes INTEGER NOT NULL,
 	digest BLOB NOT NULL
+);
+CREATE TABLE bases(
+	cloud TEXT NOT NULL,
+	backup TEXT NOT NULL,
+	created TEXT NOT NULL,
+	revision INTEGER NOT NULL,
+	segments TEXT NOT NULL,
+	PRIMARY KEY(cloud, backup)
+);
+CREATE TABLE journal(
+	part TEXT PRIMARY KEY,
+	cloud TEXT NOT NULL,
+	backup TEXT NOT NULL,
+	entry TEXT NOT NULL
 );`
+
+// indexes are made of rows that are there: sorting them once is faster than
+// keeping them sorted while a generation is filled.
+const indexes = `
+CREATE UNIQUE INDEX documents_by_id ON documents(collection, id);
+CREATE UNIQUE INDEX deletions_by_id ON deletions(collection, id);
+CREATE UNIQUE INDEX refs_by_ref ON refs(ref, collection, id);`
+
+// insertState makes the one row of state.
+const insertState = `
+INSERT INTO state(one, line, installation, revision, documents, deletions, bytes, digest)
+VALUES(1, ?, ?, ?, ?, ?, ?, ?)`
 
 // create makes a new generation in the folder and returns its file name. The
 // file appears under that name when it is whole and on the disk.
@@ -81,36 +107,62 @@ func create(ctx context.Context, folder string) (string, error) {
 	return name, nil
 }
 
-// fill lays out an empty file. The page size counts only before the first
-// write, which switching to WAL is; so it is no pragma of the connection, where
-// the driver would sort it behind.
+// fill lays out an empty file.
 func fill(ctx context.Context, path string) error {
 	db, err := sqlitefile.Open(path, 1)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	for _, statement := range []string{
-		fmt.Sprintf("PRAGMA page_size=%d", pageSize),
-		"PRAGMA journal_mode=WAL",
-		"BEGIN IMMEDIATE",
-		schema,
-		fmt.Sprintf("PRAGMA application_id=%d", applicationID),
-		fmt.Sprintf("PRAGMA user_version=%d", schemaVersion),
-	} {
-		if _, err := db.ExecContext(ctx, statement); err != nil {
-			return err
-		}
+	if err := layOut(ctx, db, "BEGIN IMMEDIATE", tables, indexes); err != nil {
+		return err
 	}
-	if _, err := db.ExecContext(ctx,
-		"INSERT INTO state(one, line, installation, revision, documents, deletions, bytes, digest) VALUES(1, ?, '', 0, 0, 0, 0, ?)",
-		uuid.NewString(), cairn.Digest{}.Bytes()); err != nil {
+	if _, err := db.ExecContext(ctx, insertState, uuid.NewString(), "", 0, 0, 0, 0, cairn.Digest{}.Bytes()); err != nil {
 		return err
 	}
 	if _, err := db.ExecContext(ctx, "COMMIT"); err != nil {
 		return err
 	}
+	if err := useLog(ctx, db); err != nil {
+		return err
+	}
 	return db.Close() // checkpoints, and removes the WAL
+}
+
+// useLog has the file use a write-ahead log from now on. SQLite answers with
+// another mode, and no error, where it cannot: without a log, readers would
+// block writers.
+func useLog(ctx context.Context, q querier) error {
+	var mode string
+	if err := q.QueryRowContext(ctx, "PRAGMA journal_mode=WAL").Scan(&mode); err != nil {
+		return err
+	}
+	if mode != "wal" {
+		return fmt.Errorf("the database uses %q instead of a write-ahead log", mode)
+	}
+	return nil
+}
+
+// executor is a pool or a connection.
+type executor interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+// layOut sets the page size of an empty file, runs the statements and marks the
+// file as ours. The page size counts only before the first write, which
+// switching to WAL is; so it is no pragma of the connection, where the driver
+// would sort it behind.
+func layOut(ctx context.Context, db executor, statements ...string) error {
+	all := append([]string{fmt.Sprintf("PRAGMA page_size=%d", pageSize)}, statements...)
+	all = append(all,
+		fmt.Sprintf("PRAGMA application_id=%d", applicationID),
+		fmt.Sprintf("PRAGMA user_version=%d", schemaVersion))
+	for _, statement := range all {
+		if _, err := db.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // inspect returns the numbers of a file that is a generation this build can
@@ -125,9 +177,11 @@ func inspect(ctx context.Context, path string) (stats cairn.Stats, err error) {
 		return stats, err
 	}
 	for _, query := range []string{
-		"SELECT revision, collection, id, json FROM documents LIMIT 0",
+		"SELECT revision, collection, id, json, crc FROM documents LIMIT 0",
 		"SELECT revision, collection, id FROM deletions LIMIT 0",
 		"SELECT ref, collection, id FROM refs LIMIT 0",
+		"SELECT cloud, backup, created, revision, segments FROM bases LIMIT 0",
+		"SELECT part, cloud, backup, entry FROM journal LIMIT 0",
 	} {
 		if _, err := db.ExecContext(ctx, query); err != nil {
 			return stats, err
@@ -158,13 +212,13 @@ func checkSchema(ctx context.Context, db *sql.DB, path string) error {
 // claim notes in the generation which installation it belongs to. One that
 // belonged to another gets a new line id, in the same step, so that a crash
 // cannot separate the two.
-func (d *DB) claim(ctx context.Context) error {
-	if d.cfg.Installation == "" {
+func (g *generation) claim(ctx context.Context, installation string) error {
+	if installation == "" {
 		return nil
 	}
-	_, err := d.writer.ExecContext(ctx,
+	_, err := g.writer.ExecContext(ctx,
 		"UPDATE state SET line = iif(installation = '', line, ?1), installation = ?2 WHERE installation <> ?2",
-		uuid.NewString(), d.cfg.Installation)
+		uuid.NewString(), installation)
 	return err
 }
 

@@ -30,8 +30,8 @@ func prepare(ctx context.Context, conn *sql.Conn) (statements, error) {
 		{&s.commit, "COMMIT"},
 		{&s.rollback, "ROLLBACK"},
 		{&s.state, stateQuery},
-		{&s.find, "SELECT revision, json FROM documents WHERE collection = ? AND id = ?"},
-		{&s.insert, "INSERT INTO documents(revision, collection, id, json) VALUES(?, ?, ?, ?)"},
+		{&s.find, "SELECT revision, json, crc FROM documents WHERE collection = ? AND id = ?"},
+		{&s.insert, "INSERT INTO documents(revision, collection, id, json, crc) VALUES(?, ?, ?, ?, ?)"},
 		{&s.remove, "DELETE FROM documents WHERE revision = ?"},
 		{&s.buried, "SELECT revision FROM deletions WHERE collection = ? AND id = ?"},
 		{&s.bury, "INSERT INTO deletions(revision, collection, id) VALUES(?, ?, ?)"},
@@ -146,12 +146,13 @@ func (d *DB) Update(ctx context.Context, collection, id string, edit func(json [
 	return doc, nil
 }
 
-// write is one write transaction.
+// write is one write transaction of a generation.
 type write struct {
-	ctx   context.Context
-	d     *DB
-	stats cairn.Stats
-	moved []moved
+	ctx        context.Context
+	stmts      *statements
+	references func(collection string, json []byte) []string
+	stats      cairn.Stats
+	moved      []moved
 }
 
 // moved tells that a document left the revision it had.
@@ -160,48 +161,66 @@ type moved struct {
 	from           int64
 }
 
-// write runs fn in a write transaction.
-func (d *DB) write(ctx context.Context, fn func(*write) error) error {
+// take waits for the turn to write, which the caller gives back.
+func (d *DB) take(ctx context.Context) error {
 	select {
 	case <-d.turn:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	defer func() { d.turn <- struct{}{} }()
-	if err := context.Cause(ctx); err != nil {
+	err := context.Cause(ctx)
+	if err == nil {
+		err = d.failed
+	}
+	if err != nil {
+		d.turn <- struct{}{}
+	}
+	return err
+}
+
+// write runs fn in a write transaction.
+func (d *DB) write(ctx context.Context, fn func(*write) error) error {
+	if err := d.take(ctx); err != nil {
 		return err
 	}
+	defer func() { d.turn <- struct{}{} }()
 	ctx = context.WithoutCancel(ctx) // from here on the outcome is definite
-	if _, err := d.stmts.begin.ExecContext(ctx); err != nil {
-		return d.wrap(err)
+	g := d.writable()
+	return failure(g.path, d.writeTo(ctx, g, fn))
+}
+
+// writeTo is write for the one whose turn it is.
+func (d *DB) writeTo(ctx context.Context, g *generation, fn func(*write) error) error {
+	if _, err := g.stmts.begin.ExecContext(ctx); err != nil {
+		return err
 	}
 	open := true
 	defer func() {
 		if open { // also for a panic in fn
-			d.rollback()
+			g.rollback()
 		}
 	}()
-	before, err := scanStats(d.stmts.state.QueryRowContext(ctx))
+	before, err := scanStats(g.stmts.state.QueryRowContext(ctx))
 	if err != nil {
-		return d.wrap(err)
+		return err
 	}
-	w := &write{ctx: ctx, d: d, stats: before}
+	w := &write{ctx: ctx, stmts: &g.stmts, references: d.cfg.References, stats: before}
 	if err := fn(w); err != nil {
-		return d.wrap(err)
+		return err
 	}
 	if w.stats == before {
 		return nil // nothing to write, nothing to wait for
 	}
 	if err := w.save(); err != nil {
-		return d.wrap(err)
+		return err
 	}
 	d.commit.Lock()
 	defer d.commit.Unlock()
-	d.warn(w.moved)
+	d.warn(g, w.moved)
 	open = false
-	if _, err := d.stmts.commit.ExecContext(ctx); err != nil {
-		d.reconcile()
-		return d.wrap(err)
+	if _, err := g.stmts.commit.ExecContext(ctx); err != nil {
+		d.reconcile(g)
+		return err
 	}
 	d.committed(w.stats)
 	return nil
@@ -209,16 +228,16 @@ func (d *DB) write(ctx context.Context, fn func(*write) error) error {
 
 // rollback ends the transaction, unless SQLite has done so by itself because
 // of an error.
-func (d *DB) rollback() {
-	_, _ = d.stmts.rollback.ExecContext(context.Background()) // fails where there is none
+func (g *generation) rollback() {
+	_, _ = g.stmts.rollback.ExecContext(context.Background()) // fails where there is none
 }
 
 // reconcile follows a commit that failed: it ends the transaction, which need
 // not be over, and reads the numbers again from the file, which knows what it
 // holds.
-func (d *DB) reconcile() {
-	d.rollback()
-	if stats, err := scanStats(d.stmts.state.QueryRowContext(context.Background())); err == nil {
+func (d *DB) reconcile(g *generation) {
+	g.rollback()
+	if stats, err := scanStats(g.stmts.state.QueryRowContext(context.Background())); err == nil {
 		d.committed(stats)
 	}
 }
@@ -234,7 +253,7 @@ func (d *DB) committed(stats cairn.Stats) {
 
 func (w *write) save() error {
 	s := w.stats
-	_, err := w.d.stmts.save.
+	_, err := w.stmts.save.
 		ExecContext(w.ctx, s.Revision, s.Documents, s.Deletions, s.Bytes, s.Digest.Bytes())
 	return err
 }
@@ -244,12 +263,13 @@ func (w *write) save() error {
 func (w *write) find(collection, id string) (cairn.Document, error) {
 	doc := cairn.Document{Collection: collection, ID: id}
 	var text string
-	err := w.d.stmts.find.QueryRowContext(w.ctx, collection, id).Scan(&doc.Revision, &text)
+	var crc int64
+	err := w.stmts.find.QueryRowContext(w.ctx, collection, id).Scan(&doc.Revision, &text, &crc)
 	if errors.Is(err, sql.ErrNoRows) {
 		return doc, nil
 	}
 	if err == nil {
-		doc.JSON, err = whole(text)
+		err = setText(&doc, text, crc)
 	}
 	return doc, err
 }
@@ -269,7 +289,7 @@ func (w *write) apply(doc cairn.Document) (cairn.Result, error) {
 	w.stats.Revision++
 	doc.Revision = w.stats.Revision
 	if !old.Deleted() {
-		if err := w.take(old); err != nil {
+		if err := w.remove(old); err != nil {
 			return cairn.Result{}, err
 		}
 	}
@@ -277,7 +297,7 @@ func (w *write) apply(doc cairn.Document) (cairn.Result, error) {
 		return cairn.Result{}, err
 	}
 	if doc.Deleted() {
-		err = w.exec(w.d.stmts.bury, doc.Revision, doc.Collection, doc.ID)
+		err = w.exec(w.stmts.bury, doc.Revision, doc.Collection, doc.ID)
 		w.stats.Deletions++
 		return cairn.Result{Outcome: cairn.Removed, Revision: doc.Revision}, err
 	}
@@ -288,20 +308,20 @@ func (w *write) apply(doc cairn.Document) (cairn.Result, error) {
 // there.
 func (w *write) missing(doc cairn.Document) (cairn.Result, error) {
 	r := cairn.Result{Outcome: cairn.Missing}
-	err := w.d.stmts.buried.QueryRowContext(w.ctx, doc.Collection, doc.ID).Scan(&r.Revision)
+	err := w.stmts.buried.QueryRowContext(w.ctx, doc.Collection, doc.ID).Scan(&r.Revision)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
 	return r, err
 }
 
-// take removes the row of a document.
-func (w *write) take(old cairn.Document) error {
+// remove removes the row of a document.
+func (w *write) remove(old cairn.Document) error {
 	w.moved = append(w.moved, moved{old.Collection, old.ID, old.Revision})
 	w.stats.Documents--
 	w.stats.Bytes -= int64(len(old.JSON))
 	w.stats.Digest = w.stats.Digest.Sub(cairn.DigestOf(old))
-	return w.exec(w.d.stmts.remove, old.Revision)
+	return w.exec(w.stmts.remove, old.Revision)
 }
 
 // put appends the row of a document in the place of old.
@@ -316,7 +336,8 @@ func (w *write) put(old, doc cairn.Document) (cairn.Result, error) {
 	w.stats.Documents++
 	w.stats.Bytes += int64(len(doc.JSON))
 	w.stats.Digest = w.stats.Digest.Add(cairn.DigestOf(doc))
-	err := w.exec(w.d.stmts.insert, doc.Revision, doc.Collection, doc.ID, bytesText(doc.JSON))
+	text := bytesText(doc.JSON)
+	err := w.exec(w.stmts.insert, doc.Revision, doc.Collection, doc.ID, text, checksum(doc.Collection, doc.ID, text))
 	return cairn.Result{Outcome: outcome, Revision: doc.Revision}, err
 }
 
@@ -325,7 +346,7 @@ func (w *write) unbury(doc cairn.Document) error {
 	if w.stats.Deletions == 0 {
 		return nil
 	}
-	r, err := w.d.stmts.unbury.ExecContext(w.ctx, doc.Collection, doc.ID)
+	r, err := w.stmts.unbury.ExecContext(w.ctx, doc.Collection, doc.ID)
 	if err != nil {
 		return err
 	}
@@ -337,17 +358,17 @@ func (w *write) unbury(doc cairn.Document) error {
 // refs brings the derived table from old to doc, either of which may be
 // deleted.
 func (w *write) refs(old, doc cairn.Document) error {
-	was, is := w.references(old), w.references(doc)
+	was, is := w.refsOf(old), w.refsOf(doc)
 	for ref := range was {
 		if !is[ref] {
-			if err := w.exec(w.d.stmts.dropRef, ref, doc.Collection, doc.ID); err != nil {
+			if err := w.exec(w.stmts.dropRef, ref, doc.Collection, doc.ID); err != nil {
 				return err
 			}
 		}
 	}
 	for ref := range is {
 		if !was[ref] {
-			if err := w.exec(w.d.stmts.addRef, ref, doc.Collection, doc.ID); err != nil {
+			if err := w.exec(w.stmts.addRef, ref, doc.Collection, doc.ID); err != nil {
 				return err
 			}
 		}
@@ -355,12 +376,12 @@ func (w *write) refs(old, doc cairn.Document) error {
 	return nil
 }
 
-func (w *write) references(doc cairn.Document) map[string]bool {
+func (w *write) refsOf(doc cairn.Document) map[string]bool {
 	if doc.Deleted() {
 		return nil
 	}
 	set := map[string]bool{}
-	for _, ref := range w.d.cfg.References(doc.Collection, doc.JSON) {
+	for _, ref := range w.references(doc.Collection, doc.JSON) {
 		set[ref] = true
 	}
 	return set
