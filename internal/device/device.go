@@ -1,7 +1,8 @@
 // Package device keeps device.db: what one installation of cairn knows about
 // itself, apart from the documents. It is one SQLite file in the data folder,
 // with an installation id, a user id, the device's name and whether its user
-// is signed in.
+// is signed in; what became of creations and restorations; and what was seen
+// of the clouds it backs up to.
 //
 // Start with [Open], while holding the lock of the data folder:
 //
@@ -53,7 +54,7 @@ type Device struct {
 	row    row // as Open left it; signedIn is the one below
 	copied bool
 
-	writing  sync.Mutex  // held for a change of the file and of what mirrors it
+	writing  sync.Mutex  // held for a change of the file and of what mirrors it; readers do not wait for it
 	signedIn atomic.Bool // mirrors the file
 }
 
@@ -121,14 +122,57 @@ func (d *Device) SignedIn() bool { return d.signedIn.Load() }
 func (d *Device) SetSignedIn(ctx context.Context, signedIn bool) error {
 	d.writing.Lock()
 	defer d.writing.Unlock()
-	if err := ctx.Err(); err != nil {
+	if err := d.change(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return storeSignedIn(ctx, tx, signedIn)
+	}); err != nil {
 		return err
-	}
-	if err := storeSignedIn(context.WithoutCancel(ctx), d.db, signedIn); err != nil {
-		return failure("writing", d.path, err)
 	}
 	d.signedIn.Store(signedIn)
 	return nil
+}
+
+// write is change for what nothing mirrors.
+func (d *Device) write(ctx context.Context, apply func(context.Context, *sql.Tx) error) error {
+	d.writing.Lock()
+	defer d.writing.Unlock()
+	return d.change(ctx, apply)
+}
+
+// change makes one durable change of the file. d.writing must be held. It keeps
+// the promises of [Device.SetSignedIn].
+func (d *Device) change(ctx context.Context, apply func(context.Context, *sql.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := transact(context.WithoutCancel(ctx), d.db, apply); err != nil {
+		return failure("writing", d.path, err)
+	}
+	return nil
+}
+
+// transact commits what apply does, all or nothing.
+func transact(ctx context.Context, db *sql.DB, apply func(context.Context, *sql.Tx) error) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if err := apply(ctx, tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// readFailure returns what a caller should know of the error of a read, which
+// may be nil: the error of ctx, or one of the codes of [Device.SetSignedIn].
+func (d *Device) readFailure(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return failure("reading", d.path, err)
 }
 
 // hostName returns a name that can be stored and shown, whatever the host says.

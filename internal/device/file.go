@@ -17,7 +17,11 @@ const applicationID = 0x63726e64
 // schemaVersion is what this code reads and writes.
 const schemaVersion = 1
 
-// The file holds one row:
+// connections is how many may use the file at once: one that writes, and some
+// that read beside it.
+const connections = 4
+
+// The table device holds one row:
 //
 //	one           always 1
 //	installation  UUID, drawn anew when the folder was copied
@@ -26,8 +30,24 @@ const schemaVersion = 1
 //	name          the machine's name when installation was drawn
 //	signed_in     0 or 1
 //	created       RFC 3339, UTC
+//
+// jobs holds the history of creations and restorations:
+//
+//	number   grows with each job
+//	id       UUID
+//	kind     creation or restoration
+//	backup   id of the backup, "" as long as it is not known
+//	data     JSON: the backup, as storedBackup has it
+//	status   INITIALIZED, IN-PROGRESS, COMPLETED, FAILED or CANCELED
+//	code     why it failed or was cancelled, else ""; so are message and hint
+//	started  RFC 3339, UTC
+//	ended    RFC 3339, UTC, or "" while it is not
+//
+// clouds holds the id of the cloud that was last seen at each URL; made, how
+// many backups this installation has made in each cloud; manifests, what
+// package cloud wants to remember of the manifests in a cloud, by object name.
 const schema = `
-CREATE TABLE device (
+CREATE TABLE IF NOT EXISTS device (
 	one          INTEGER PRIMARY KEY CHECK (one = 1),
 	installation TEXT    NOT NULL,
 	user         TEXT    NOT NULL,
@@ -35,6 +55,33 @@ CREATE TABLE device (
 	name         TEXT    NOT NULL,
 	signed_in    INTEGER NOT NULL CHECK (signed_in IN (0, 1)),
 	created      TEXT    NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS jobs (
+	number  INTEGER PRIMARY KEY,
+	id      TEXT    NOT NULL UNIQUE,
+	kind    TEXT    NOT NULL,
+	backup  TEXT    NOT NULL,
+	data    TEXT    NOT NULL,
+	status  TEXT    NOT NULL,
+	code    TEXT    NOT NULL,
+	message TEXT    NOT NULL,
+	hint    TEXT    NOT NULL,
+	started TEXT    NOT NULL,
+	ended   TEXT    NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS clouds (
+	url   TEXT NOT NULL PRIMARY KEY,
+	cloud TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS made (
+	cloud   TEXT    NOT NULL PRIMARY KEY,
+	backups INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS manifests (
+	cloud TEXT NOT NULL,
+	name  TEXT NOT NULL,
+	data  BLOB NOT NULL,
+	PRIMARY KEY (cloud, name)
 ) STRICT`
 
 // openFile opens the database at the absolute path, making an empty one where
@@ -46,7 +93,7 @@ func openFile(ctx context.Context, path string) (_ *sql.DB, err error) {
 	if err := durable.SyncDir(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
-	db, err := sqlitefile.Open(path, 1)
+	db, err := sqlitefile.Open(path, connections)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ type row struct {
 
 // settle returns the row of the device, in one transaction with what has to be
 // written for that: a row where there is none, a new installation id where the
-// folder comes from another machine than now.
+// folder comes from another machine than now, and tables that are missing.
 func settle(ctx context.Context, db *sql.DB, now machine) (r row, copied bool, err error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
@@ -36,6 +36,10 @@ func settle(ctx context.Context, db *sql.DB, now machine) (r row, copied bool, e
 		return row{}, false, err
 	}
 	if r, err = readRow(ctx, tx); err != nil {
+		return row{}, false, err
+	}
+	// Writes nothing where all tables are there.
+	if _, err := tx.ExecContext(ctx, schema); err != nil {
 		return row{}, false, err
 	}
 	if now.hash != "" && r.machine != now.hash {
@@ -92,7 +96,7 @@ func readRow(ctx context.Context, q querier) (row, error) {
 }
 
 // move stores the machine that the device is on now; when copied, with a new
-// installation id and the machine's name.
+// installation id, the machine's name, and no backups made.
 func (r *row) move(ctx context.Context, tx *sql.Tx, now machine, copied bool) error {
 	r.machine = now.hash
 	if copied {
@@ -101,13 +105,15 @@ func (r *row) move(ctx context.Context, tx *sql.Tx, now machine, copied bool) er
 			return err
 		}
 		r.installation, r.name = installation.String(), now.name
+		if _, err := tx.ExecContext(ctx, `DELETE FROM made`); err != nil {
+			return err
+		}
 	}
 	_, err := tx.ExecContext(ctx, `UPDATE device SET machine = ?, installation = ?, name = ?`, r.machine, r.installation, r.name)
 	return err
 }
 
-// storeSignedIn is durable when it returns nil.
-func storeSignedIn(ctx context.Context, db *sql.DB, signedIn bool) error {
-	_, err := db.ExecContext(ctx, `UPDATE device SET signed_in = ?`, signedIn)
+func storeSignedIn(ctx context.Context, tx *sql.Tx, signedIn bool) error {
+	_, err := tx.ExecContext(ctx, `UPDATE device SET signed_in = ?`, signedIn)
 	return err
 }

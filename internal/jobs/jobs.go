@@ -1,0 +1,338 @@
+// Package jobs runs the creations and restorations of backups, one at a time,
+// and remembers what became of them.
+//
+// Start with [New] and [Jobs.Recover], before the first request comes in:
+//
+//	j := jobs.New(jobs.Config{Engine: engine, History: device})
+//	defer j.Close()
+//	if err := j.Recover(ctx); err != nil {
+//		// the history cannot be read: everything works, without it
+//	}
+//	backup, err := j.Create(ctx)
+//
+// A job belongs to the daemon, not to the request that began it: a caller whose
+// context ends is let go, and the work goes on.
+package jobs
+
+import (
+	"context"
+	"iter"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"cairn"
+)
+
+// An Engine does the work. Its report functions take the backup as it is known
+// so far, with the id that it will have, and may be called from any goroutine
+// of the work.
+type Engine interface {
+	// Create makes a backup of the whole database.
+	Create(ctx context.Context, report func(cairn.Backup, cairn.Progress)) (cairn.Backup, error)
+	// CreateFrom makes a backup of scope cairn.ScopeAssets. It does not use
+	// documents any more when it has returned.
+	CreateFrom(ctx context.Context, documents iter.Seq2[cairn.Document, error], report func(cairn.Backup, cairn.Progress)) (cairn.Backup, error)
+	// Restore replaces the live database by a backup, on behalf of a job.
+	Restore(ctx context.Context, job, backup string, report func(cairn.Backup, cairn.Progress)) (cairn.Backup, error)
+	// Restored returns the id of the job that made the live database, or "".
+	Restored() string
+	// Undo swaps the database before the newest restoration back.
+	Undo(ctx context.Context) error
+	// Backup returns a backup in the cloud: cairn.CodeBackupNotFound.
+	Backup(ctx context.Context, id string) (cairn.Backup, error)
+}
+
+// A History keeps jobs across restarts. Its methods may be called at the same
+// time.
+type History interface {
+	// SaveJob stores a job in the place of what was stored with its id. Of
+	// Progress nothing need be kept.
+	SaveJob(ctx context.Context, job cairn.Job) error
+	// ForgetJobs removes jobs by their ids. One that is not there is no error.
+	ForgetJobs(ctx context.Context, ids ...string) error
+	// Jobs returns the jobs that are kept, newest first.
+	Jobs(ctx context.Context) ([]cairn.Job, error)
+}
+
+const (
+	// keptJobs is how many ended jobs of each kind are remembered.
+	keptJobs = 100
+	// lookUpTime bounds a question to the cloud that may stay without answer.
+	lookUpTime = 5 * time.Second
+)
+
+// Config holds what Jobs need. Engine and History are required.
+type Config struct {
+	Engine Engine
+	// History gets each job at each change of its status or of its backup's id.
+	// What it fails at is logged, and never fails a job.
+	History History
+	// NewID draws the ids of jobs; nil means random UUIDs.
+	NewID func() string
+	// Now tells the time; nil means time.Now.
+	Now func() time.Time
+	// Log gets how jobs end, but for failures that a caller is told; nil means
+	// slog.Default.
+	Log *slog.Logger
+}
+
+// Jobs is a queue of work. Its methods may be called at the same time. The
+// Reason of a job that they return must not be changed.
+type Jobs struct {
+	cfg Config
+
+	// life is the context of all work. Close ends it, then waits for work.
+	life context.Context
+	end  context.CancelCauseFunc
+	work sync.WaitGroup
+
+	mu      sync.Mutex // guards the rest and the fields of tasks; never held while something is waited for
+	closed  bool
+	queue   []*task     // in order; the first has its turn
+	history []cairn.Job // that have ended, newest first
+}
+
+// New returns Jobs with nothing to do and no history.
+func New(cfg Config) *Jobs {
+	if cfg.NewID == nil {
+		cfg.NewID = uuid.NewString
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	j := &Jobs{cfg: cfg}
+	j.life, j.end = context.WithCancelCause(context.Background())
+	return j
+}
+
+// Close cancels the running job and those in the queue with
+// cairn.CodeShuttingDown as the cause, and waits for their end. Nothing starts
+// afterwards; what is known can still be asked for.
+func (j *Jobs) Close() {
+	j.mu.Lock()
+	j.closed = true
+	j.end(shuttingDown()) // before anybody sees that it is closed
+	j.mu.Unlock()
+	j.work.Wait()
+}
+
+// Create makes a backup of the whole database and returns it. When ctx ends
+// before that, Create returns the cause of ctx and the work goes on. Its other
+// errors are those of Engine.Create and cairn.CodeShuttingDown.
+func (j *Jobs) Create(ctx context.Context) (cairn.Backup, error) {
+	t, err := j.enter(ctx, cairn.Creation, "", j.cfg.Engine.Create)
+	if err != nil {
+		return cairn.Backup{}, err
+	}
+	return j.wait(ctx, t)
+}
+
+// CreateFrom makes a backup of documents that are the caller's. It returns when
+// they are not used any more: at the end of the job, also when ctx ends before
+// that. Its errors are those of Engine.CreateFrom and cairn.CodeShuttingDown,
+// and the cause of a ctx that had ended before.
+func (j *Jobs) CreateFrom(ctx context.Context, documents iter.Seq2[cairn.Document, error]) (cairn.Backup, error) {
+	t, err := j.enter(ctx, cairn.Creation, "", func(ctx context.Context, report reporter) (cairn.Backup, error) {
+		return j.cfg.Engine.CreateFrom(ctx, documents, report)
+	})
+	if err != nil {
+		return cairn.Backup{}, err
+	}
+	return j.wait(context.WithoutCancel(ctx), t)
+}
+
+// Restore replaces the live database by a backup, and returns it. It joins a
+// restoration of the same backup that runs or is in the queue, unless something
+// behind that replaces the database again. When ctx ends before its end,
+// Restore returns the cause of ctx and the work goes on. Its other errors are
+// those of Engine.Restore and cairn.CodeShuttingDown. Nothing is remembered of
+// the restoration of a backup that is not there.
+func (j *Jobs) Restore(ctx context.Context, id string) (cairn.Backup, error) {
+	job := j.cfg.NewID()
+	t, err := j.enterAs(ctx, job, cairn.Restoration, id, func(ctx context.Context, report reporter) (cairn.Backup, error) {
+		return j.cfg.Engine.Restore(ctx, job, id, report)
+	})
+	if err != nil {
+		return cairn.Backup{}, err
+	}
+	return j.wait(ctx, t)
+}
+
+// Undo swaps the database before the newest restoration back, when its turn has
+// come. It is no job: nothing is remembered of it. When ctx ends before that,
+// Undo returns the cause of ctx and the work goes on. Its other errors are
+// those of Engine.Undo and cairn.CodeShuttingDown.
+func (j *Jobs) Undo(ctx context.Context) error {
+	t, err := j.enter(ctx, undoing, "", func(ctx context.Context, _ reporter) (cairn.Backup, error) {
+		return cairn.Backup{}, j.cfg.Engine.Undo(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	_, err = j.wait(ctx, t)
+	return err
+}
+
+// List returns the running job, those in the queue in their order, and those
+// that have ended, newest first: the newest 100 of each kind.
+func (j *Jobs) List() []cairn.Job {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	jobs := make([]cairn.Job, 0, len(j.queue)+len(j.history))
+	for _, t := range j.queue {
+		if t.job.Kind != undoing {
+			jobs = append(jobs, t.job)
+		}
+	}
+	return append(jobs, j.history...)
+}
+
+// Restoration returns the newest restoration of a backup, which may be any
+// text: cairn.CodeJobNotFound. What is not known of the backup is asked of the
+// cloud, for at most five seconds.
+func (j *Jobs) Restoration(ctx context.Context, id string) (cairn.Job, error) {
+	job, known := j.newest(cairn.Restoration, id)
+	if known && job.Backup.Bytes == 0 { // its manifest was not read
+		if backup, err := j.lookUp(ctx, id); err == nil {
+			j.note(job.ID, backup)
+		}
+		job, known = j.newest(cairn.Restoration, id) // it went on meanwhile
+	}
+	if !known {
+		return cairn.Job{}, jobNotFound(id)
+	}
+	return job, nil
+}
+
+// Creation returns the newest creation of a backup, which may be any text. One
+// that the cloud holds is complete, whatever this device knows of it: another
+// device may have made it, or the answer of the cloud got lost. Its errors are
+// of cairn.CodeJobNotFound and, where only the cloud could know, those of
+// Engine.Backup.
+func (j *Jobs) Creation(ctx context.Context, id string) (cairn.Job, error) {
+	job, known := j.newest(cairn.Creation, id)
+	switch {
+	case known && (!job.Status.Ended() || job.Status == cairn.JobCompleted):
+		return job, nil
+	case known:
+		backup, err := j.lookUp(ctx, id)
+		if err != nil {
+			return job, nil // the cloud does not have it, or cannot be asked
+		}
+		return j.complete(job, backup), nil
+	case cairn.ValidateID(id) != nil:
+		return cairn.Job{}, jobNotFound(id)
+	}
+	backup, err := j.cfg.Engine.Backup(ctx, id)
+	switch {
+	case cairn.CodeOf(err) == cairn.CodeBackupNotFound:
+		return cairn.Job{}, jobNotFound(id)
+	case err != nil:
+		return cairn.Job{}, err
+	}
+	return cairn.Job{
+		Kind: cairn.Creation, Backup: backup, Status: cairn.JobCompleted,
+		Started: backup.Created, Ended: backup.Created,
+	}, nil
+}
+
+// lookUp asks the cloud for the backup of a job that can be told of without.
+func (j *Jobs) lookUp(ctx context.Context, id string) (cairn.Backup, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookUpTime)
+	defer cancel()
+	return j.cfg.Engine.Backup(ctx, id)
+}
+
+// newest returns the newest job of a kind for a backup.
+func (j *Jobs) newest(kind cairn.JobKind, backup string) (cairn.Job, bool) {
+	is := func(job cairn.Job) bool { return job.Kind == kind && job.Backup.ID == backup && backup != "" }
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, t := range slices.Backward(j.queue) {
+		if is(t.job) {
+			return t.job, true
+		}
+	}
+	if i := slices.IndexFunc(j.history, is); i >= 0 {
+		return j.history[i], true
+	}
+	return cairn.Job{}, false
+}
+
+// complete corrects the history: the cloud holds the backup of a creation that
+// was taken for failed.
+func (j *Jobs) complete(job cairn.Job, backup cairn.Backup) cairn.Job {
+	job.Backup, job.Status, job.Reason = backup, cairn.JobCompleted, nil
+	j.mu.Lock()
+	i := slices.IndexFunc(j.history, func(old cairn.Job) bool { return old.ID == job.ID })
+	if i >= 0 {
+		j.history[i] = job
+	}
+	j.mu.Unlock()
+	if i >= 0 {
+		j.store(job)
+	}
+	return job
+}
+
+// note gives a job the backup that it is of, as the cloud has it.
+func (j *Jobs) note(id string, backup cairn.Backup) {
+	j.mu.Lock()
+	for _, t := range j.queue { // which is stored when it ends
+		if t.job.ID == id && t.job.Backup.Bytes == 0 {
+			t.job.Backup = backup
+		}
+	}
+	i := slices.IndexFunc(j.history, func(old cairn.Job) bool { return old.ID == id })
+	if i < 0 {
+		j.mu.Unlock()
+		return
+	}
+	j.history[i].Backup = backup
+	job := j.history[i]
+	j.mu.Unlock()
+	j.store(job)
+}
+
+// remember puts a job that has ended at the front of the history, and drops the
+// oldest of its kind when there are too many: it returns their ids, to be
+// forgotten. mu must be held.
+func (j *Jobs) remember(job cairn.Job) (dropped []string) {
+	j.history = slices.Insert(j.history, 0, job)
+	left := keptJobs
+	j.history = slices.DeleteFunc(j.history, func(old cairn.Job) bool {
+		if old.Kind != job.Kind {
+			return false
+		}
+		left--
+		if left < 0 {
+			dropped = append(dropped, old.ID)
+		}
+		return left < 0
+	})
+	return dropped
+}
+
+// store writes a job to the history on disk, also when all work is cancelled.
+func (j *Jobs) store(job cairn.Job) {
+	if err := j.cfg.History.SaveJob(context.WithoutCancel(j.life), job); err != nil {
+		j.cfg.Log.Warn("the history of jobs was not written", "kind", job.Kind, "job", job.ID, "status", job.Status, "err", err)
+	}
+}
+
+// forget removes jobs from the history on disk, as store writes them.
+func (j *Jobs) forget(ids ...string) {
+	if len(ids) == 0 {
+		return
+	}
+	if err := j.cfg.History.ForgetJobs(context.WithoutCancel(j.life), ids...); err != nil {
+		j.cfg.Log.Warn("the history of jobs was not written", "forgotten", ids, "err", err)
+	}
+}

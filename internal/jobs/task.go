@@ -1,0 +1,274 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+
+	"cairn"
+)
+
+// undoing is the kind of a task that is no job.
+const undoing cairn.JobKind = "undo"
+
+// reporter takes what is known of a backup and how far the work is.
+type reporter = func(cairn.Backup, cairn.Progress)
+
+// A task is work in the queue.
+type task struct {
+	run  func(context.Context, reporter) (cairn.Backup, error)
+	turn chan struct{} // closed when it is the first in the queue
+	done chan struct{} // closed when it has left the queue
+
+	job     cairn.Job // guarded by Jobs.mu
+	callers int       // that wait for done; guarded by Jobs.mu
+
+	saving sync.Mutex // held while job is written, so that the newest is written last
+
+	// The outcome, set before done is closed.
+	backup cairn.Backup
+	err    error
+}
+
+// enter puts work into the queue, on behalf of a caller that then has to wait
+// for it.
+func (j *Jobs) enter(ctx context.Context, kind cairn.JobKind, backup string, run func(context.Context, reporter) (cairn.Backup, error)) (*task, error) {
+	return j.enterAs(ctx, j.cfg.NewID(), kind, backup, run)
+}
+
+// enterAs is enter for a job whose id is drawn already. It returns another task
+// of the queue where that does the same.
+func (j *Jobs) enterAs(ctx context.Context, id string, kind cairn.JobKind, backup string, run func(context.Context, reporter) (cairn.Backup, error)) (*task, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	known, _ := cairn.ParseBackupID(backup) // the rest comes with the first report
+	t := &task{
+		run:  run,
+		turn: make(chan struct{}),
+		done: make(chan struct{}),
+		job: cairn.Job{
+			ID: id, Kind: kind, Backup: known,
+			Status: cairn.JobInitialized, Started: j.cfg.Now(),
+		},
+		callers: 1,
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.closed {
+		return nil, shuttingDown()
+	}
+	if same := j.same(t); same != nil {
+		same.callers++
+		return same, nil
+	}
+	j.queue = append(j.queue, t)
+	if len(j.queue) == 1 {
+		close(t.turn)
+	}
+	j.work.Go(func() { j.do(t) })
+	return t, nil
+}
+
+// same returns the task that leads to the same database as t would, or nil. mu
+// must be held.
+func (j *Jobs) same(t *task) *task {
+	if t.job.Kind != cairn.Restoration {
+		return nil
+	}
+	for _, other := range slices.Backward(j.queue) {
+		switch {
+		case other.job.Kind == cairn.Creation:
+		case other.job.Kind == t.job.Kind && other.job.Backup.ID == t.job.Backup.ID && !other.job.Status.Ended():
+			return other
+		default:
+			return nil // replaces the database too
+		}
+	}
+	return nil
+}
+
+// wait returns the outcome of a task, or lets the caller go when ctx ends.
+func (j *Jobs) wait(ctx context.Context, t *task) (cairn.Backup, error) {
+	select {
+	case <-t.done:
+		return t.backup, t.err
+	case <-ctx.Done():
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	select {
+	case <-t.done: // counting on this caller to hear of it
+		return t.backup, t.err
+	default:
+		t.callers--
+		return cairn.Backup{}, context.Cause(ctx)
+	}
+}
+
+// do carries a task from the queue to its end.
+func (j *Jobs) do(t *task) {
+	j.save(t)
+	select {
+	case <-t.turn:
+	case <-j.life.Done():
+	}
+	if j.begin(t) {
+		j.save(t)
+		t.backup, t.err = j.call(t)
+	} else {
+		t.err = shuttingDown()
+	}
+	j.settle(t)
+	if t.pointless() {
+		j.forget(t.job.ID)
+	} else {
+		j.save(t)
+	}
+	j.leave(t)
+}
+
+// pointless reports whether a task that has ended was a restoration of what is
+// not there. It is no job of a backup, then.
+func (t *task) pointless() bool {
+	return t.job.Kind == cairn.Restoration && cairn.CodeOf(t.err) == cairn.CodeBackupNotFound
+}
+
+// begin reports whether a task whose turn has come may run.
+func (j *Jobs) begin(t *task) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.closed {
+		return false
+	}
+	t.job.Status = cairn.JobInProgress
+	return true
+}
+
+// call runs a task. A panic is an error of it.
+func (j *Jobs) call(t *task) (backup cairn.Backup, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			j.cfg.Log.Error("a job panicked", "kind", t.job.Kind, "job", t.job.ID, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", p)
+		}
+		if err != nil {
+			backup, err = j.failed(t, backup, err)
+		}
+	}()
+	return t.run(j.life, func(b cairn.Backup, p cairn.Progress) {
+		if j.update(t, b, p) {
+			j.save(t)
+		}
+	})
+}
+
+// failed returns the outcome of work that returned an error, and what it knew of
+// the backup: a restoration that has replaced the database is complete
+// nevertheless, and the cause of a cancellation says more than that there was
+// one.
+func (j *Jobs) failed(t *task, backup cairn.Backup, err error) (cairn.Backup, error) {
+	if t.job.Kind == cairn.Restoration && backup.Bytes > 0 {
+		j.note(t.job.ID, backup)
+	}
+	if t.job.Kind == cairn.Restoration && j.cfg.Engine.Restored() == t.job.ID {
+		j.cfg.Log.Warn("a restoration failed after it had replaced the database", "job", t.job.ID, "err", err)
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		return t.job.Backup, nil
+	}
+	if j.life.Err() != nil && errors.Is(err, context.Canceled) {
+		return cairn.Backup{}, context.Cause(j.life)
+	}
+	return cairn.Backup{}, err
+}
+
+// update notes what a running task reports, and returns whether the history
+// should know: the id of the backup is new, or what belongs to it.
+func (j *Jobs) update(t *task, b cairn.Backup, p cairn.Progress) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if t.job.Status != cairn.JobInProgress {
+		return false
+	}
+	t.job.Progress = advance(t.job.Progress, p)
+	old := t.job.Backup
+	if b.ID == "" || t.job.Kind == cairn.Restoration && b.ID != old.ID {
+		return false
+	}
+	t.job.Backup = b
+	return b.ID != old.ID || b.Bytes != old.Bytes || !b.Created.Equal(old.Created)
+}
+
+// advance returns the later of two states of one work: neither the bytes that
+// are done nor their share ever goes down.
+func advance(old, p cairn.Progress) cairn.Progress {
+	if p.Done < old.Done || share(p) < share(old) {
+		return old
+	}
+	return p
+}
+
+// share is how much is done, from 0 to 1.
+func share(p cairn.Progress) float64 {
+	if p.Total <= 0 || p.Done <= 0 {
+		return 0
+	}
+	return min(1, float64(p.Done)/float64(p.Total))
+}
+
+// settle gives the job of a task its end.
+func (j *Jobs) settle(t *task) {
+	now := j.cfg.Now()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	t.job.Ended = now
+	if t.err != nil {
+		t.job.Status, t.job.Reason = cairn.JobFailed, reasonOf(t.err)
+		return
+	}
+	t.job.Status = cairn.JobCompleted
+	if t.backup.ID != "" {
+		t.job.Backup = t.backup
+	}
+}
+
+// save writes a job as it is now.
+func (j *Jobs) save(t *task) {
+	t.saving.Lock()
+	defer t.saving.Unlock()
+	j.mu.Lock()
+	job := t.job
+	j.mu.Unlock()
+	if job.Kind != undoing {
+		j.store(job)
+	}
+}
+
+// leave takes a task that has ended out of the queue, and gives the next one
+// its turn.
+func (j *Jobs) leave(t *task) {
+	j.mu.Lock()
+	i := slices.Index(j.queue, t)
+	j.queue = slices.Delete(j.queue, i, i+1)
+	if i == 0 && len(j.queue) > 0 {
+		close(j.queue[0].turn)
+	}
+	var dropped []string
+	if t.job.Kind != undoing && !t.pointless() {
+		dropped = j.remember(t.job)
+	}
+	job, heard := t.job, t.callers > 0
+	close(t.done)
+	j.mu.Unlock()
+	j.forget(dropped...)
+	switch {
+	case t.err == nil:
+		j.cfg.Log.Info("job completed", "kind", job.Kind, "job", job.ID, "backup", job.Backup.ID, "took", job.Ended.Sub(job.Started))
+	case !heard:
+		j.cfg.Log.Error("job failed", "kind", job.Kind, "job", job.ID, "backup", job.Backup.ID, "err", t.err)
+	}
+}
