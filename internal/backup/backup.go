@@ -1,0 +1,345 @@
+// Package backup is the engine: it makes backups of a database in a cloud and
+// restores them.
+//
+//	engine := backup.New(backup.Config{Database: db, Connect: connect, ...})
+//	b, err := engine.Create(ctx, report)
+//	b, err = engine.Restore(ctx, job, b.ID, report)
+//
+// A backup is read from one moment of the database, written as parts, then as
+// an index of them, and exists when its manifest does. A restoration reads and
+// checks all of that, builds a database beside the live one, and has it swapped
+// in when it is what the manifest says. Both stream: their memory is bounded by
+// Config.Memory, whatever the size.
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"cairn"
+	"cairn/internal/cloud"
+)
+
+// Database is the local database as the engine needs it. Package database
+// describes its methods of the same names.
+type Database interface {
+	Stats() cairn.Stats
+	Path() string
+	Scan(ctx context.Context, after int64, begin func(cairn.Stats) error, row func(cairn.Document) error) error
+	CountChanges(ctx context.Context, after int64) (int64, error)
+	Replace(ctx context.Context, r cairn.Replacement, fill func(prepare func(segment int, docs []cairn.Document) (insert func() error, err error)) error) error
+	Undo(ctx context.Context) error
+	Restored() string
+	AddBase(ctx context.Context, line string, b cairn.Base) error
+	DropBase(ctx context.Context, cloud, backup string) error
+	Bases(ctx context.Context, cloud string) ([]cairn.Base, error)
+	BeginJournal(ctx context.Context, line, cloud string) error
+	AddJournal(ctx context.Context, line, cloud, backup, part string, entry []byte) error
+}
+
+// Device is the installation as the engine needs it. Package device describes
+// its methods of the same names.
+type Device interface {
+	Installation() string
+	Name() string
+	CountBackup(ctx context.Context, cloud string) error
+	BackupsMade(ctx context.Context, cloud string) (int64, error)
+}
+
+// Report hears how far a job is: of which backup, and how much is done. It must
+// not wait.
+type Report = func(cairn.Backup, cairn.Progress)
+
+// Config is what an Engine works with. The first five are required.
+type Config struct {
+	Database Database
+	Device   Device
+	// Connect opens the cloud. It is called until it succeeds, and again when
+	// the bucket was not there.
+	Connect func(ctx context.Context) (*cloud.Cloud, error)
+	// URL and Local are told in the status of the cloud.
+	URL   string
+	Local bool
+	// Spool is the folder for parts that wait for their upload.
+	Spool string
+
+	// Version and Platform stand in backups: the version of cairn, and a
+	// PlatformEnum.
+	Version, Platform string
+	// Browse returns what a person looks for a document by; nil means nothing.
+	Browse func(collection string, json []byte) (name, language, created string)
+	// Workers is how many parts are encoded or decoded at once; 0 means one
+	// for each processor, but at most 4: one reader keeps no more busy, and
+	// each takes some 20 MiB. Transfers is how many objects are sent or fetched at
+	// once; 0 means 4. Memory bounds the bytes of parts in flight; 0 means 48
+	// MiB.
+	Workers, Transfers int
+	Memory             int64
+	// Now tells the time; nil means time.Now. Random draws the digits of a
+	// backup's id; nil means the runtime's.
+	Now    func() time.Time
+	Random func() uint32
+	// Log gets what a person should know besides; nil means slog.Default.
+	Log *slog.Logger
+}
+
+// An Engine makes and restores backups. Its methods can be called at the same
+// time.
+type Engine struct {
+	cfg Config
+
+	connecting chan struct{} // holds a token while nobody connects
+	cloud      atomic.Pointer[cloud.Cloud]
+
+	mu   sync.Mutex
+	gone map[string]bool // ids of bases that the cloud does not have any more
+}
+
+// New returns an engine. It touches nothing yet.
+func New(cfg Config) *Engine {
+	if cfg.Browse == nil {
+		cfg.Browse = func(string, []byte) (name, language, created string) { return "", "", "" }
+	}
+	if cfg.Workers == 0 {
+		cfg.Workers = min(runtime.GOMAXPROCS(0), 4)
+	}
+	if cfg.Transfers == 0 {
+		cfg.Transfers = 4
+	}
+	if cfg.Memory == 0 {
+		cfg.Memory = 48 << 20
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Random == nil {
+		cfg.Random = rand.Uint32
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	e := &Engine{cfg: cfg, connecting: make(chan struct{}, 1), gone: map[string]bool{}}
+	e.connecting <- struct{}{}
+	return e
+}
+
+// Connect opens the cloud unless it is open.
+func (e *Engine) Connect(ctx context.Context) (*cloud.Cloud, error) {
+	if c := e.cloud.Load(); c != nil {
+		return c, nil
+	}
+	select {
+	case <-e.connecting:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	defer func() { e.connecting <- struct{}{} }()
+	if c := e.cloud.Load(); c != nil {
+		return c, nil
+	}
+	c, err := e.cfg.Connect(ctx)
+	if err == nil {
+		e.cloud.Store(c)
+	}
+	return c, err
+}
+
+// lost has the next operation connect anew when the bucket was not there, as
+// with a disk that was taken away.
+func (e *Engine) lost(err error) error {
+	if cairn.CodeOf(err) == cairn.CodeBucketMissing {
+		e.cloud.Store(nil)
+	}
+	return err
+}
+
+// newBackup returns a backup with an id of its own.
+func (e *Engine) newBackup(scope cairn.Scope) cairn.Backup {
+	b := cairn.Backup{
+		Version:      e.cfg.Version,
+		DeviceName:   e.cfg.Device.Name(),
+		Platform:     e.cfg.Platform,
+		Installation: e.cfg.Device.Installation(),
+		Scope:        scope,
+	}
+	e.rename(&b)
+	return b
+}
+
+// rename gives a backup another id.
+func (e *Engine) rename(b *cairn.Backup) {
+	b.Created = e.cfg.Now().UTC().Truncate(time.Millisecond)
+	b.ID, b.Timestamp = cairn.NewBackupID(b.Version, b.Created, e.cfg.Random())
+}
+
+// List returns the backups of whole databases in the cloud, newest first.
+func (e *Engine) List(ctx context.Context) ([]cairn.Backup, error) {
+	c, err := e.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list, _, err := e.list(ctx, c)
+	return list, e.lost(err)
+}
+
+// list lists the cloud, and notes which bases it does not have any more: another
+// device may have deleted them.
+func (e *Engine) list(ctx context.Context, c *cloud.Cloud) (list []cairn.Backup, unreadable []cairn.UnreadableBackup, err error) {
+	// Before the listing: a backup that is made meanwhile is not gone.
+	bases, err := e.cfg.Database.Bases(ctx, c.ID())
+	if err != nil && ctx.Err() == nil {
+		e.cfg.Log.Warn("the backups that the database knows of cannot be read", "err", err)
+	}
+	all, unreadable, err := c.Backups(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, b := range bases {
+		e.gone[b.Backup] = true
+	}
+	list = all[:0]
+	for _, b := range all {
+		delete(e.gone, b.ID)
+		if b.Scope == cairn.ScopeAll {
+			list = append(list, b)
+		}
+	}
+	return list, unreadable, nil
+}
+
+// Backup returns one backup of either scope. It returns
+// cairn.CodeBackupNotFound when there is none of that id.
+func (e *Engine) Backup(ctx context.Context, id string) (cairn.Backup, error) {
+	c, err := e.Connect(ctx)
+	if err != nil {
+		return cairn.Backup{}, err
+	}
+	m, err := c.Manifest(ctx, id)
+	return m.Backup, e.lost(err)
+}
+
+// Delete takes a backup out of the list. What it consists of stays in the
+// bucket.
+func (e *Engine) Delete(ctx context.Context, id string) error {
+	c, err := e.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	err = c.Delete(ctx, id)
+	if err != nil && cairn.CodeOf(err) != cairn.CodeBackupNotFound {
+		return e.lost(err)
+	}
+	e.mu.Lock()
+	e.gone[id] = true // for the database that Undo brings back, too
+	e.mu.Unlock()
+	// Also when it was gone before: perhaps the answer of a first try was lost.
+	if err := e.cfg.Database.DropBase(context.WithoutCancel(ctx), c.ID(), id); err != nil {
+		e.cfg.Log.Warn("the deleted backup is still noted as one to build on", "backup", id, "err", err)
+	}
+	return err
+}
+
+// Undo swaps the live database and the one that it replaced.
+func (e *Engine) Undo(ctx context.Context) error { return e.cfg.Database.Undo(ctx) }
+
+// Restored returns the id of the job that made the live database, or "".
+func (e *Engine) Restored() string { return e.cfg.Database.Restored() }
+
+// Last returns the newest backup that the live database has in the cloud, and
+// how many documents and deletions are newer; ok is false when there is none.
+// It does not look into the bucket: what was deleted elsewhere counts until the
+// next List or Cloud.
+func (e *Engine) Last(ctx context.Context) (last cairn.Base, changes int64, ok bool, err error) {
+	cloud, _ := e.Connected() // without one, that of any cloud
+	bases, err := e.cfg.Database.Bases(ctx, cloud)
+	e.mu.Lock()
+	i := slices.IndexFunc(bases, func(b cairn.Base) bool { return !e.gone[b.Backup] })
+	e.mu.Unlock()
+	if err != nil || i < 0 {
+		return last, 0, false, err
+	}
+	changes, err = e.cfg.Database.CountChanges(ctx, bases[i].Revision)
+	return bases[i], changes, err == nil, err
+}
+
+// Connected returns the id of the cloud; ok is false while it is not open. It
+// looks at nothing.
+func (e *Engine) Connected() (cloud string, ok bool) {
+	c := e.cloud.Load()
+	if c == nil {
+		return "", false
+	}
+	return c.ID(), true
+}
+
+// statusTime bounds how long a question for the status may take.
+const statusTime = 5 * time.Second
+
+// Cloud describes the cloud. It looks into the bucket, for at most five seconds.
+func (e *Engine) Cloud(ctx context.Context) cairn.CloudStatus {
+	st := cairn.CloudStatus{URL: e.cfg.URL, Local: e.cfg.Local, State: cairn.CloudReady}
+	ctx, cancel := context.WithTimeoutCause(ctx, statusTime, &cairn.Error{
+		Code:    cairn.CodeCloudLost,
+		Message: "The cloud did not answer within five seconds.",
+		Hint:    "See whether its store can be reached, then ask again.",
+	})
+	defer cancel()
+	c, err := e.Connect(ctx)
+	if err == nil {
+		st.ID = c.ID()
+		var list []cairn.Backup
+		list, st.Unreadable, err = e.list(ctx, c)
+		st.Backups, err = int64(len(list)), e.lost(err)
+	}
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	switch cairn.CodeOf(err) {
+	case "":
+	case cairn.CodeCloudLocked:
+		st.State = cairn.CloudLocked
+	default:
+		st.State = cairn.CloudUnavailable
+	}
+	if err != nil {
+		st.Problem = problem(err)
+	}
+	if st.ID != "" {
+		if st.Made, err = e.cfg.Device.BackupsMade(ctx, st.ID); err != nil {
+			e.cfg.Log.Warn("the number of backups made here cannot be read", "err", err)
+		}
+	}
+	return st
+}
+
+// problem returns what a person may know of an error.
+func problem(err error) *cairn.Error {
+	if e, ok := errors.AsType[*cairn.Error](err); ok {
+		return e
+	}
+	return &cairn.Error{Code: cairn.CodeInternal, Message: "Asking the cloud failed.", Hint: "The log of the daemon says why.", Err: err}
+}
+
+// guarded returns fn with its panics as errors: what a library does to a hostile
+// object ends the job, not the daemon.
+func guarded(fn func() error) func() error {
+	return func() (err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+			}
+		}()
+		return fn()
+	}
+}

@@ -1,0 +1,179 @@
+package backup
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+
+	"cairn"
+	"cairn/internal/cloud"
+	"cairn/internal/durable"
+	"cairn/internal/segment"
+)
+
+// maxNames bounds how many ids are tried for one backup. That one is taken
+// needs two devices that begin in the same millisecond and draw the same number.
+const maxNames = 8
+
+// Create makes a backup of the whole database as it is at one moment. Writers
+// never wait for it. The first call of report has the id; a later one has
+// another if that was taken.
+//
+// Errors: cairn.CodeDamaged when what was read is not what the database counts,
+// CodeDiskFull, and those of a cloud. When the manifest's outcome cannot be
+// learned, cairn.CodeCloudLost says so.
+func (e *Engine) Create(ctx context.Context, report Report) (cairn.Backup, error) {
+	return e.create(ctx, cairn.ScopeAll, report, func(ctx context.Context, u *upload) error {
+		return e.cfg.Database.Scan(ctx, 0, u.begin, u.row)
+	})
+}
+
+// CreateFrom makes a backup of chosen documents, whose revisions count from 1.
+// An error of documents ends it.
+func (e *Engine) CreateFrom(ctx context.Context, documents iter.Seq2[cairn.Document, error], report Report) (cairn.Backup, error) {
+	return e.create(ctx, cairn.ScopeAssets, report, func(ctx context.Context, u *upload) error {
+		var total cairn.Stats
+		for doc, err := range documents {
+			if err == nil {
+				err = doc.Validate()
+			}
+			if err == nil {
+				err = context.Cause(ctx)
+			}
+			if err != nil {
+				return err
+			}
+			total.Revision++
+			total.Documents++
+			total.Bytes += int64(len(doc.JSON))
+			doc.Revision = total.Revision
+			total.Digest = total.Digest.Add(cairn.DigestOf(doc))
+			if err := u.row(doc); err != nil {
+				return err
+			}
+		}
+		return u.begin(total)
+	})
+}
+
+// create makes a backup of what read gives to the upload.
+func (e *Engine) create(ctx context.Context, scope cairn.Scope, report Report, read func(context.Context, *upload) error) (cairn.Backup, error) {
+	c, err := e.Connect(ctx)
+	if err != nil {
+		return cairn.Backup{}, err
+	}
+	b := e.newBackup(scope)
+	report(b, cairn.Progress{})
+	// A place can turn into another one unnoticed, as with the disks that are
+	// mounted at one path: looked at first, and again before it counts.
+	if err := c.Check(ctx); err != nil {
+		return b, e.lost(err)
+	}
+	u := newUpload(e, c, b, report)
+	defer u.close()
+	if scope == cairn.ScopeAll {
+		u.beginJournal(ctx)
+	}
+	err = u.run(ctx, read)
+	if err == nil {
+		err = u.finish(ctx)
+	}
+	if err == nil {
+		err = c.Check(ctx)
+	}
+	if err != nil {
+		return b, e.lost(err)
+	}
+	b, err = e.commit(ctx, c, u, report)
+	return b, e.lost(err)
+}
+
+// commit writes the manifest, from which on the backup exists, and notes it as
+// one to build on.
+func (e *Engine) commit(ctx context.Context, c *cloud.Cloud, u *upload, report Report) (cairn.Backup, error) {
+	if err := context.Cause(ctx); err != nil {
+		return u.backup, err
+	}
+	ctx = context.WithoutCancel(ctx) // from here on the outcome is definite
+	b := u.backup
+	for range maxNames {
+		done, err := c.Commit(ctx, cloud.Manifest{Backup: b, Segments: u.contents.Segments})
+		if errors.Is(err, cloud.ErrTaken) {
+			e.rename(&b)
+			report(b, cairn.Progress{Done: b.JSONBytes, Total: b.JSONBytes})
+			continue
+		}
+		if err != nil {
+			return b, err
+		}
+		e.note(ctx, c, done, u.contents)
+		return done, nil
+	}
+	return b, &cairn.Error{
+		Code:    cairn.CodeInternal,
+		Message: fmt.Sprintf("The ids of %d backups in a row were taken, so this one has none.", maxNames),
+		Hint:    "Check the clock of this computer, then try again.",
+	}
+}
+
+// note remembers a backup that exists. It exists all the same if that fails.
+func (e *Engine) note(ctx context.Context, c *cloud.Cloud, b cairn.Backup, held contents) {
+	err := e.cfg.Device.CountBackup(ctx, c.ID())
+	if b.Scope == cairn.ScopeAll {
+		from, baseErr := base(c, b, held)
+		if baseErr == nil {
+			baseErr = e.cfg.Database.AddBase(ctx, b.Line, from)
+		}
+		err = errors.Join(err, baseErr)
+	}
+	if err != nil {
+		e.cfg.Log.Warn("a backup was made, but not all of that could be noted here", "backup", b.ID, "err", err)
+	}
+}
+
+// index writes the index of a segment of several parts.
+func (u *upload) index(ctx context.Context, s *segment.Segment, parts []segment.Part) (err error) {
+	f, err := os.CreateTemp(u.e.cfg.Spool, "index.*"+durable.TempSuffix)
+	if err != nil {
+		return cairn.FileError("writing to", u.e.cfg.Spool, err)
+	}
+	defer func() {
+		err = errors.Join(err, f.Close())
+		u.outbox.forget(f.Name())
+	}()
+	object, err := segment.WriteIndex(ctx, f, u.c.Recipient(), *s, parts, u.catalog)
+	if err != nil {
+		return spoolError(u.e.cfg.Spool, err)
+	}
+	object.Name = u.c.IndexName()
+	if err := u.c.Put(ctx, object.Name, f); err != nil {
+		return err
+	}
+	s.Index = &object
+	s.Stored += object.Size
+	return nil
+}
+
+// beginJournal forgets what creations before this one have uploaded.
+func (u *upload) beginJournal(ctx context.Context) {
+	if err := u.e.cfg.Database.BeginJournal(ctx, u.e.cfg.Database.Stats().Line, u.c.ID()); err != nil && ctx.Err() == nil {
+		u.e.cfg.Log.Warn("the journal of uploads cannot be written", "err", err)
+	}
+}
+
+// journal notes a part that was uploaded. The backup does not depend on it.
+func (u *upload) journal(ctx context.Context, p segment.Part) {
+	if u.backup.Scope != cairn.ScopeAll {
+		return
+	}
+	entry, err := json.Marshal(p)
+	if err == nil {
+		err = u.e.cfg.Database.AddJournal(ctx, u.line(), u.c.ID(), u.backup.ID, p.Name, entry)
+	}
+	if err != nil && ctx.Err() == nil {
+		u.e.cfg.Log.Warn("an uploaded part could not be noted here", "part", p.Name, "err", err)
+	}
+}

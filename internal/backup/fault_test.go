@@ -1,0 +1,444 @@
+package backup_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"cairn"
+	"cairn/internal/backup"
+	"cairn/internal/bucket"
+	"cairn/internal/bucket/fault"
+	"cairn/internal/bucket/memory"
+	"cairn/internal/segment"
+)
+
+// A scene is a data folder and a bucket before an operation: a database that a
+// restoration made and that was changed since, one that it replaced, and the
+// backup that it came from.
+type scene struct {
+	dir     string
+	objects map[string]string
+	backup  cairn.Backup
+	live    cairn.Stats
+	undo    cairn.Digest
+}
+
+// A shape is a database of a scene.
+type shape struct {
+	name      string
+	documents []cairn.Document
+}
+
+// small is one whose backup has a single part.
+func small() shape {
+	return shape{"part", []cairn.Document{doc("a", "first", 3000), doc("b", "second", 3000)}}
+}
+
+// large is one whose backup has several parts and an index.
+func large() shape {
+	return shape{"index", []cairn.Document{doc("a", "first", 3000), doc("big", "in a part of its own", segment.PartBytes), doc("b", "second", 3000)}}
+}
+
+// newScene makes the scene of a shape.
+func newScene(t *testing.T, shape shape) scene {
+	t.Helper()
+	store := new(memory.Bucket)
+	h := newHouse(t, store)
+	h.apply(doc("gone", "soon", 10))
+	h.apply(shape.documents...)
+	h.apply(deletion("gone"))
+	s := scene{dir: h.dir, backup: h.create()}
+	h.apply(doc("a", "before the restoration", 100))
+	s.undo = h.verify()
+	if _, err := h.engine.Restore(t.Context(), "job 1", s.backup.ID, ignore); err != nil {
+		t.Fatal(err)
+	}
+	h.apply(doc("a", "after the restoration", 100), deletion("b"))
+	s.live = h.db.Stats()
+	h.close()
+	s.objects = objects(t, store)
+	if s.live.Digest == s.undo || s.live.Digest == s.backup.Digest || s.undo == s.backup.Digest {
+		t.Fatal("two states of the scene are the same")
+	}
+	return s
+}
+
+// enter opens a house on copies of the scene. The bucket is the copy's.
+func (s scene) enter(t testing.TB, through func(bucket.Bucket) bucket.Bucket) (h *house, store *memory.Bucket) {
+	t.Helper()
+	store = bucketOf(t, s.objects)
+	return openHouse(t, copyOf(t, s.dir), through(store), sequential), store
+}
+
+// sequential has the engine make its calls one after the other, so that they can
+// be counted, and keeps no parts in memory.
+func sequential(cfg *backup.Config) { cfg.Workers, cfg.Transfers, cfg.Memory = 1, 1, 2 }
+
+// copyOf returns a copy of a folder.
+func copyOf(t testing.TB, dir string) string {
+	t.Helper()
+	to := t.TempDir()
+	for {
+		to := filepath.Join(to, "copy")
+		err := os.CopyFS(to, os.DirFS(dir))
+		if err == nil {
+			return to
+		}
+		// What is no longer needed vanishes in the background.
+		if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), ".db.tmp") {
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(to); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// An operation is what is tried in a scene.
+type operation string
+
+// The operations.
+const (
+	create  operation = "create"
+	restore operation = "restore"
+	remove  operation = "delete"
+	undoing operation = "undo"
+)
+
+// secondJob is the job of the operation restore.
+const secondJob = "job 2"
+
+// run does the operation.
+func (o operation) run(ctx context.Context, h *house, s scene) (b cairn.Backup, err error) {
+	switch o {
+	case create:
+		return h.engine.Create(ctx, ignore)
+	case restore:
+		return h.engine.Restore(ctx, secondJob, s.backup.ID, ignore)
+	case remove:
+		return b, h.engine.Delete(ctx, s.backup.ID)
+	}
+	return b, h.engine.Undo(ctx)
+}
+
+// An outcome is what an operation led to.
+type outcome struct {
+	done  bool
+	maybe bool         // it may have been done in the bucket all the same
+	made  cairn.Backup // by create, when done
+}
+
+// check looks at everything that is stored after an operation.
+func (s scene) check(h *house, o operation, got outcome, restarted bool) {
+	h.t.Helper()
+	digest, job := s.live.Digest, "job 1"
+	switch {
+	case got.done && o == restore:
+		digest, job = s.backup.Digest, secondJob
+	case got.done && o == undoing:
+		digest, job = s.undo, ""
+	}
+	if live := h.verify(); live != digest {
+		h.t.Errorf("the live database has the digest %s, want %s", live, digest)
+	}
+	if r := h.engine.Restored(); r != job {
+		h.t.Errorf("the live database is of the job %q, want %q", r, job)
+	}
+	h.checkTidy(restarted || !got.done)
+	s.checkList(h, o, got)
+}
+
+// checkList looks at what is in the bucket.
+func (s scene) checkList(h *house, o operation, got outcome) {
+	h.t.Helper()
+	list := h.list()
+	listed := map[string]cairn.Backup{}
+	for _, b := range list {
+		listed[b.ID] = b
+	}
+	if _, there := listed[s.backup.ID]; there == (o == remove && got.done) && !got.maybe {
+		h.t.Errorf("whether the first backup is listed: %t", there)
+	}
+	delete(listed, s.backup.ID)
+	switch {
+	case got.done && o == create:
+		if listed[got.made.ID] != got.made || len(listed) != 1 {
+			h.t.Errorf("listed are %v, want %v", listed, got.made)
+		}
+	case got.maybe && o == create && len(listed) == 1:
+	case len(listed) > 0:
+		h.t.Errorf("listed without having been made: %v", listed)
+	}
+	all := objects(h.t, h.bucket)
+	if n := len(named(all, "backups/")); n != len(list) {
+		h.t.Errorf("%d manifests for %d listed backups", n, len(list))
+	}
+	kept := all[manifestOf(s.backup.ID)]
+	for _, name := range named(all, "trash/") {
+		kept += all[name] // a deletion that was repeated leaves several
+	}
+	if !strings.Contains(kept, s.objects[manifestOf(s.backup.ID)]) {
+		h.t.Error("the manifest of the first backup is neither there nor in the trash")
+	}
+	if all["cairn.json"] != s.objects["cairn.json"] {
+		h.t.Error("cairn.json is another one")
+	}
+}
+
+// checkRestores has every backup that is listed restored.
+func (s scene) checkRestores(h *house) {
+	h.t.Helper()
+	for _, b := range h.list() {
+		h.restore(b.ID)
+		if digest := h.verify(); digest != b.Digest {
+			h.t.Errorf("%s restores to %s, not to %s", b.ID, digest, b.Digest)
+		}
+		if b.ID != s.backup.ID && b.Digest != s.live.Digest {
+			h.t.Errorf("the new backup holds %s, not %s", b.Digest, s.live.Digest)
+		}
+	}
+}
+
+// A sabotage is what happens to one call of the bucket, or to one local step.
+type sabotage string
+
+// The sabotages. Those of steps are apart.
+const (
+	fails    sabotage = "fails"               // once
+	refused  sabotage = "is refused"          // with an error that is not worth another try
+	loses    sabotage = "is done but fails"   // once
+	cuts     sabotage = "is cut off"          // half way
+	leaves   sabotage = "fails with the rest" // the store is away from here on
+	losesAll sabotage = "is done but fails with the rest"
+	cancels  sabotage = "is cancelled"
+
+	stepFails sabotage = "is skipped and fails"
+	stepLoses sabotage = "is done and fails"
+)
+
+var errMade = errors.New("made to fail")
+
+// A saboteur does a sabotage to the call or the step of a number.
+type saboteur struct {
+	sabotage sabotage
+	at       int
+	cancel   context.CancelFunc
+	calls    []fault.Call
+	steps    []string
+	off      bool
+	struck   bool
+}
+
+// call decides about a call of the bucket.
+func (s *saboteur) call(c fault.Call) fault.Outcome {
+	if s.off {
+		return fault.Outcome{}
+	}
+	s.calls = append(s.calls, c)
+	n := len(s.calls)
+	away := n > s.at && (s.sabotage == leaves || s.sabotage == losesAll)
+	if s.sabotage == "" || n < s.at || n > s.at && !away {
+		return fault.Outcome{}
+	}
+	s.struck = true
+	switch {
+	case away || s.sabotage == fails || s.sabotage == leaves:
+		return fault.Outcome{Effect: fault.Fail}
+	case s.sabotage == refused:
+		return fault.Outcome{Effect: fault.Fail, Err: bucket.ErrRefused}
+	case s.sabotage == loses || s.sabotage == losesAll:
+		return fault.Outcome{Effect: fault.Lost}
+	case s.sabotage == cuts:
+		return fault.Outcome{Effect: fault.Cut}
+	case s.sabotage == cancels:
+		s.cancel()
+	}
+	return fault.Outcome{}
+}
+
+// step does a local step.
+func (s *saboteur) step(name string, do func() error) error {
+	if s.off {
+		return do()
+	}
+	s.steps = append(s.steps, name)
+	if s.sabotage == "" || len(s.steps) != s.at {
+		return do()
+	}
+	s.struck = true
+	switch s.sabotage {
+	case stepFails:
+		return errMade
+	case stepLoses:
+		return errors.Join(do(), errMade)
+	case cancels:
+		s.cancel()
+	}
+	return do()
+}
+
+// A trial is one line of the fault table.
+type trial struct {
+	scene    scene
+	op       operation
+	sabotage sabotage
+	step     bool // of a local step, not of a call
+	at       int
+	restart  bool
+	retry    bool // through bucket.Retry
+}
+
+// run tries the operation while it is sabotaged, looks at everything, and has it
+// done again.
+func (tr trial) run(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	sab := &saboteur{sabotage: tr.sabotage, at: tr.at, cancel: cancel}
+	h, _ := tr.scene.enter(t, func(b bucket.Bucket) bucket.Bucket {
+		b = fault.New(b, func(c fault.Call) fault.Outcome {
+			if tr.step {
+				return fault.Outcome{}
+			}
+			return sab.call(c)
+		})
+		if tr.retry {
+			b = bucket.Retry(b, bucket.Policy{Tries: 3})
+		}
+		return b
+	})
+	h.step = func(name string, do func() error) error {
+		if tr.step {
+			return sab.step(name, do)
+		}
+		return do()
+	}
+	b, err := tr.op.run(ctx, h, tr.scene)
+	sab.off = true
+	if !sab.struck {
+		t.Fatal("nothing was sabotaged")
+	}
+	tr.judge(t, err)
+	if err == nil && tr.op == create && !tr.step {
+		last, changes, ok, err := h.engine.Last(t.Context())
+		if made, countErr := h.device.BackupsMade(t.Context(), ""); !ok || last.Backup != b.ID || changes != 0 || made != 1 || errors.Join(err, countErr) != nil {
+			t.Errorf("noted is %v, with %d changes, as one of %d, %v", last.Backup, changes, made, err)
+		}
+	}
+	got := outcome{done: err == nil, maybe: errors.Is(err, bucket.ErrUnknown) || tr.op == remove && err != nil, made: b}
+	if tr.restart {
+		h.restart()
+	}
+	tr.scene.check(h, tr.op, got, tr.restart)
+	if err != nil {
+		again, err := tr.op.run(t.Context(), h, tr.scene)
+		switch {
+		case tr.op == remove && got.maybe && cairn.CodeOf(err) == cairn.CodeBackupNotFound:
+		case err != nil:
+			t.Fatalf("again: %v", err)
+		}
+		got = outcome{done: true, made: again, maybe: got.maybe && tr.op == create}
+		if !got.maybe {
+			tr.scene.check(h, tr.op, got, tr.restart)
+		}
+	}
+	tr.scene.checkRestores(h)
+}
+
+// judge looks at the error itself.
+func (tr trial) judge(t *testing.T, err error) {
+	t.Helper()
+	switch {
+	case tr.sabotage == cancels:
+		if err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled, it returned %v", err)
+		}
+	case tr.step && (tr.op == create || tr.op == remove) && err != nil:
+		t.Errorf("what is noted on the side fails the operation: %v", err)
+	case tr.retry && (tr.sabotage == fails || tr.sabotage == loses || tr.sabotage == cuts) && err != nil:
+		t.Errorf("one fault was not survived: %v", err)
+	case tr.sabotage == refused && err != nil && cairn.CodeOf(err) != cairn.CodeRefused:
+		t.Errorf("got code %q: %v", cairn.CodeOf(err), err)
+	case (tr.sabotage == leaves || tr.sabotage == losesAll) && err != nil && cairn.CodeOf(err) != cairn.CodeCloudLost:
+		t.Errorf("got code %q: %v", cairn.CodeOf(err), err)
+	}
+}
+
+// TestFaults has each call of the bucket and each local step of each operation
+// fail, with and without having been done, and looks at all that is stored
+// afterwards, in the same process and after a restart. With CAIRN_LONG all of
+// it is done, else a share.
+func TestFaults(t *testing.T) {
+	chosen := newSample(t)
+	for _, shape := range []shape{small(), large()} {
+		s := newScene(t, shape)
+		for _, op := range []operation{create, restore, remove, undoing} {
+			clean := count(t, s, op)
+			t.Logf("%s of %s: %d trials, steps %v, calls %v", op, shape.name, len(trials(s, op, clean)), clean.steps, clean.calls)
+			for _, tr := range trials(s, op, clean) {
+				percent := 25.0
+				switch {
+				case shape.name == "index":
+					percent = 4
+				case tr.step:
+					percent = 100
+				}
+				if !chosen.has(percent) {
+					continue
+				}
+				what := ""
+				if tr.step {
+					what = clean.steps[tr.at-1]
+				} else {
+					c := clean.calls[tr.at-1]
+					what = string(c.Op) + " " + c.Name
+				}
+				name := fmt.Sprintf("%s/%s/%d %s %s restart=%t retry=%t", shape.name, op, tr.at, what, tr.sabotage, tr.restart, tr.retry)
+				t.Run(name, func(t *testing.T) { synctest.Test(t, tr.run) })
+			}
+		}
+	}
+}
+
+// count runs an operation undisturbed.
+func count(t *testing.T, s scene, op operation) *saboteur {
+	t.Helper()
+	sab := new(saboteur)
+	h, _ := s.enter(t, func(b bucket.Bucket) bucket.Bucket { return fault.New(b, sab.call) })
+	h.step = sab.step
+	if _, err := op.run(t.Context(), h, s); err != nil {
+		t.Fatal(err)
+	}
+	h.close()
+	return sab
+}
+
+// trials is the fault table of an operation.
+func trials(s scene, op operation, clean *saboteur) (all []trial) {
+	for _, restart := range []bool{false, true} {
+		for at := 1; at <= len(clean.steps); at++ {
+			for _, sabotage := range []sabotage{stepFails, stepLoses, cancels} {
+				all = append(all, trial{s, op, sabotage, true, at, restart, false})
+			}
+		}
+		for at := 1; at <= len(clean.calls); at++ {
+			kinds := []sabotage{fails, refused, leaves, cancels}
+			switch clean.calls[at-1].Op {
+			case fault.Get, fault.List:
+				kinds = append(kinds, cuts)
+			case fault.Put, fault.Delete:
+				kinds = append(kinds, loses, losesAll)
+			}
+			for _, sabotage := range kinds {
+				all = append(all, trial{s, op, sabotage, false, at, restart, false}, trial{s, op, sabotage, false, at, restart, true})
+			}
+		}
+	}
+	return all
+}

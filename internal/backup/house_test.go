@@ -1,0 +1,339 @@
+package backup_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"cairn"
+	"cairn/internal/backup"
+	"cairn/internal/bucket"
+	"cairn/internal/cloud"
+	"cairn/internal/database"
+)
+
+// A house is one device: a data folder with a database, and an engine that backs
+// it up to a bucket.
+type house struct {
+	t      testing.TB
+	dir    string
+	bucket bucket.Bucket
+	// step does each local step: those of the database, and device.count. Nil
+	// means that it is simply done.
+	step func(name string, do func() error) error
+	// edit changes the engine's configuration before it is used.
+	edit func(*backup.Config)
+
+	db     *database.DB
+	device *device
+	engine *backup.Engine
+	cloud  string // id of the cloud that was seen
+}
+
+// newHouse opens a house in an empty folder.
+func newHouse(t testing.TB, b bucket.Bucket) *house {
+	t.Helper()
+	return openHouse(t, t.TempDir(), b, nil)
+}
+
+// openHouse opens a house in a folder.
+func openHouse(t testing.TB, dir string, b bucket.Bucket, edit func(*backup.Config)) *house {
+	t.Helper()
+	h := &house{t: t, dir: dir, bucket: b, edit: edit}
+	h.open()
+	t.Cleanup(h.close)
+	return h
+}
+
+// open starts what close has stopped.
+func (h *house) open() {
+	h.t.Helper()
+	db, err := database.Open(h.t.Context(), database.Config{Dir: h.dir, Installation: "installation", Log: slog.New(slog.DiscardHandler), Step: h.do})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.db, h.device = db, &device{house: h}
+	h.engine = h.newEngine()
+}
+
+// newEngine returns an engine that has not opened the cloud yet.
+func (h *house) newEngine() *backup.Engine {
+	cfg := backup.Config{
+		Database: h.db,
+		Device:   h.device,
+		Connect: func(ctx context.Context) (*cloud.Cloud, error) {
+			c, err := cloud.Open(ctx, cloud.Config{
+				Bucket: h.bucket, URL: "memory", Keys: filepath.Join(h.dir, "keys"), Known: h.cloud, Log: slog.New(slog.DiscardHandler),
+			})
+			if err == nil {
+				h.cloud = c.ID()
+			}
+			return c, err
+		},
+		URL:      "memory",
+		Spool:    filepath.Join(h.dir, "spool"),
+		Version:  "0.1.0",
+		Platform: "LINUX",
+		Log:      slog.New(slog.DiscardHandler),
+	}
+	if h.edit != nil {
+		h.edit(&cfg)
+	}
+	return backup.New(cfg)
+}
+
+// neighbour opens another house with the same key, in front of the same bucket.
+func (h *house) neighbour() *house {
+	h.t.Helper()
+	dir := h.t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "keys"), os.DirFS(filepath.Join(h.dir, "keys"))); err != nil {
+		h.t.Fatal(err)
+	}
+	return openHouse(h.t, dir, h.bucket, nil)
+}
+
+func (h *house) close() {
+	if h.db == nil {
+		return
+	}
+	if err := h.db.Close(); err != nil {
+		h.t.Error(err)
+	}
+	h.db = nil
+}
+
+// restart is a stop and a start.
+func (h *house) restart() {
+	h.t.Helper()
+	h.close()
+	h.open()
+}
+
+// do does a local step.
+func (h *house) do(name string, do func() error) error {
+	if h.step == nil {
+		return do()
+	}
+	return h.step(name, do)
+}
+
+// device is a device that counts in memory.
+type device struct {
+	house *house
+
+	mu   sync.Mutex
+	made int64
+}
+
+func (d *device) Installation() string { return "installation" }
+func (d *device) Name() string         { return "dev box" }
+func (d *device) CountBackup(context.Context, string) error {
+	return d.house.do("device.count", func() error {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.made++
+		return nil
+	})
+}
+func (d *device) BackupsMade(context.Context, string) (int64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.made, nil
+}
+
+// doc returns an asset whose text takes about size bytes.
+func doc(id, text string, size int) cairn.Document {
+	line := fmt.Sprintf(`%s %s\n`, id, text)
+	full := strings.Repeat(line, size/len(line)+1)
+	return cairn.Document{Collection: "assets", ID: id, JSON: fmt.Appendf(nil, `{"id":"%s","text":"%s"}`, id, full)}
+}
+
+// deletion returns the deletion of an asset.
+func deletion(id string) cairn.Document { return cairn.Document{Collection: "assets", ID: id} }
+
+// fill puts n documents of about so many bytes of noise into the database.
+func (h *house) fill(n, size int) {
+	h.t.Helper()
+	random := rand.New(rand.NewPCG(1, 2))
+	var docs []cairn.Document
+	for i := range n {
+		var text strings.Builder
+		for text.Len() < size {
+			fmt.Fprintf(&text, `%x `, random.Uint64())
+		}
+		docs = append(docs, doc(fmt.Sprintf("d%06d", i), text.String(), 1))
+	}
+	for chunk := range slices.Chunk(docs, 1000) {
+		h.apply(chunk...)
+	}
+}
+
+func (h *house) apply(docs ...cairn.Document) {
+	h.t.Helper()
+	if _, err := h.db.Apply(h.t.Context(), docs); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *house) create() cairn.Backup {
+	h.t.Helper()
+	b, err := h.engine.Create(h.t.Context(), ignore)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return b
+}
+
+func (h *house) restore(id string) {
+	h.t.Helper()
+	if _, err := h.engine.Restore(h.t.Context(), "job", id, ignore); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// undo swaps the databases back.
+func (h *house) undo() {
+	h.t.Helper()
+	if err := h.engine.Undo(h.t.Context()); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// verify has the database checked, and returns its digest.
+func (h *house) verify() cairn.Digest {
+	h.t.Helper()
+	if err := h.db.Verify(h.t.Context()); err != nil {
+		h.t.Fatal(err)
+	}
+	return h.db.Stats().Digest
+}
+
+// list returns the backups, of which none may be there twice or unreadable.
+func (h *house) list() []cairn.Backup {
+	h.t.Helper()
+	list, err := h.engine.List(h.t.Context())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, b := range list {
+		if seen[b.ID] {
+			h.t.Errorf("the backup %s is listed twice", b.ID)
+		}
+		seen[b.ID] = true
+	}
+	if st := h.engine.Cloud(h.t.Context()); st.State != cairn.CloudReady || len(st.Unreadable) > 0 {
+		h.t.Errorf("the cloud is %s with unreadable backups %v, %v", st.State, st.Unreadable, st.Problem)
+	}
+	return list
+}
+
+// documents returns all documents by collection and id.
+func (h *house) documents() map[string]string {
+	h.t.Helper()
+	all := map[string]string{}
+	for doc, err := range h.db.Changes(h.t.Context(), "", 0) {
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		if !doc.Deleted() {
+			all[doc.Collection+"/"+doc.ID] = fmt.Sprintf("%d %s", doc.Revision, doc.JSON)
+		}
+	}
+	return all
+}
+
+// current is the file CURRENT, as docs/format.md has it.
+type current struct {
+	Live, Undo, Job string
+	Drop            []string
+}
+
+func (h *house) current() (c current) {
+	h.t.Helper()
+	text, err := os.ReadFile(filepath.Join(h.dir, "CURRENT"))
+	if err == nil {
+		err = json.Unmarshal(text, &c)
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return c
+}
+
+// files returns all files of the data folder, but for the logs of SQLite.
+func (h *house) files() (names []string) {
+	h.t.Helper()
+	err := filepath.WalkDir(h.dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || strings.HasSuffix(path, ".db-wal") || strings.HasSuffix(path, ".db-shm") {
+			return err
+		}
+		name, err := filepath.Rel(h.dir, path)
+		names = append(names, filepath.ToSlash(name))
+		return err
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return names
+}
+
+// checkTidy has the data folder hold what CURRENT names and the key, and nothing
+// else. Generations that are to be dropped may be there before a restart.
+func (h *house) checkTidy(restarted bool) {
+	h.t.Helper()
+	c := h.current()
+	names := h.files()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); names = h.files() {
+		// What is no longer needed is removed in the background.
+		if !slices.ContainsFunc(names, func(name string) bool { return strings.HasSuffix(name, ".db.tmp") }) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	for _, name := range names {
+		folder, base, _ := strings.Cut(name, "/")
+		switch {
+		case name == "CURRENT", folder == "keys" && !strings.Contains(base, "."):
+		case folder == "generations" && (base == c.Live || base == c.Undo):
+		case folder == "generations" && !restarted && slices.Contains(c.Drop, base):
+		default:
+			h.t.Errorf("the file %s is left in the data folder", name)
+		}
+	}
+}
+
+// A sample chooses some of many trials that are alike: all with CAIRN_LONG, else
+// a share, of which the race detector, being slow, gets a third. The test logs
+// the seed.
+type sample struct{ *rand.Rand }
+
+func newSample(t *testing.T) sample {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	return sample{rand.New(rand.NewPCG(seed, 0))}
+}
+
+// has reports whether the next trial belongs to so many percent.
+func (s sample) has(percent float64) bool {
+	if os.Getenv("CAIRN_LONG") != "" {
+		return true
+	}
+	if raced {
+		percent /= 3
+	}
+	return s.Float64()*100 < percent
+}
+
+// ignore is a report that nobody reads.
+func ignore(cairn.Backup, cairn.Progress) {}

@@ -1,0 +1,195 @@
+package backup_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"cairn"
+	"cairn/internal/backup"
+	"cairn/internal/bucket"
+	"cairn/internal/bucket/memory"
+	"cairn/internal/segment"
+)
+
+// TestSpill has a store that takes nothing: parts wait in files, and the scan
+// ends without them. No file is left, also when nobody wants them any more.
+func TestSpill(t *testing.T) {
+	t.Run("sent in the end", func(t *testing.T) { testSpill(t, false) })
+	t.Run("cancelled", func(t *testing.T) { testSpill(t, true) })
+}
+
+func testSpill(t *testing.T, cancelled bool) {
+	gate := make(chan struct{})
+	store := new(memory.Bucket)
+	var puts atomic.Int64
+	slow := &gated{Bucket: store, before: func(ctx context.Context, name string) {
+		if strings.HasPrefix(name, "parts/") {
+			puts.Add(1)
+			<-gate
+		}
+	}}
+	scanned := make(chan struct{})
+	h := openHouse(t, t.TempDir(), slow, func(cfg *backup.Config) {
+		watchScans(func() {}, func() { close(scanned) })(cfg)
+		cfg.Memory, cfg.Workers, cfg.Transfers = 2, 2, 2
+	})
+	var docs []cairn.Document
+	for i := range 8 { // each makes a part; when the scan ends, four at most are not done
+		docs = append(docs, doc(fmt.Sprint("big", i), "text", segment.PartBytes/2+1))
+	}
+	h.apply(docs...)
+	var b cairn.Backup
+	var err error
+	var ended sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended.Go(func() { b, err = h.engine.Create(ctx, ignore) })
+	<-scanned
+	spooled := 0
+	for _, name := range h.files() {
+		if strings.HasPrefix(name, "spool/part.") {
+			spooled++
+		}
+	}
+	if objects := named(objects(t, store), "parts/"); len(objects) > 0 {
+		t.Errorf("%v were stored before the gate was open", objects)
+	}
+	if spooled == 0 {
+		t.Error("no part lay in a file when the scan had ended")
+	}
+	if cancelled {
+		cancel()
+	}
+	close(gate)
+	ended.Wait()
+	h.checkTidy(true)
+	if cancelled {
+		if list := h.list(); !errors.Is(err, context.Canceled) || len(list) > 0 {
+			t.Errorf("cancelled, it returned %v, and listed are %v", err, list)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := puts.Load(); n != 8 {
+		t.Errorf("%d parts were sent, want 8", n)
+	}
+	h.restore(b.ID)
+	if d := h.verify(); d != b.Digest {
+		t.Errorf("restored is %s, want %s", d, b.Digest)
+	}
+}
+
+// A gated bucket calls before at the beginning of each Put and Get.
+type gated struct {
+	bucket.Bucket
+	before func(ctx context.Context, name string)
+}
+
+// Put calls before.
+func (g *gated) Put(ctx context.Context, name string, content io.ReadSeeker) error {
+	g.before(ctx, name)
+	return g.Bucket.Put(ctx, name, content)
+}
+
+// Get calls before.
+func (g *gated) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+	g.before(ctx, name)
+	return g.Bucket.Get(ctx, name)
+}
+
+// TestRestoreMemory has no more parts in flight, from the beginning of their
+// transfer until their rows are in, than the memory allows; one that is larger
+// by itself goes alone.
+func TestRestoreMemory(t *testing.T) {
+	var rows [][]cairn.Document
+	for i := range 8 {
+		rows = append(rows, []cairn.Document{at(int64(i+1), doc(fmt.Sprint("d", i), "text", 50_000))})
+	}
+	segments := [][][]cairn.Document{rows}
+	_, stats := folded(segments)
+	for _, test := range []struct {
+		name   string
+		memory func(part int64) int64
+		want   int
+	}{
+		{"three parts", func(part int64) int64 { return 3*part + part/2 }, 3},
+		{"half a part", func(part int64) int64 { return part / 2 }, 1},
+		{"plenty", func(int64) int64 { return 1 << 40 }, len(rows)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
+				var waiting []chan struct{}
+				started, inserted := 0, 0
+				h := newHouse(t, &gated{Bucket: new(memory.Bucket), before: func(_ context.Context, name string) {
+					if !strings.HasPrefix(name, "parts/") {
+						return
+					}
+					mu.Lock()
+					turn := make(chan struct{})
+					waiting = append(waiting, turn)
+					started++
+					mu.Unlock()
+					<-turn
+				}})
+				gate := h.bucket
+				h.bucket = gate.(*gated).Bucket
+				b := h.commit(stats, segments, nil)
+				c, err := h.engine.Connect(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				m, err := c.Manifest(t.Context(), b.ID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				part := m.Segments[0].Plain / int64(len(rows)) // the objects are small beside the lines
+				h.bucket = gate
+				h.edit = func(cfg *backup.Config) { cfg.Memory, cfg.Transfers = test.memory(part), 64 }
+				h.engine = h.newEngine()
+				var ended sync.WaitGroup
+				ended.Go(func() {
+					_, err = h.engine.Restore(t.Context(), "job", b.ID, func(_ cairn.Backup, p cairn.Progress) {
+						if p.Done > 0 {
+							mu.Lock()
+							inserted++
+							mu.Unlock()
+						}
+					})
+				})
+				for most := 0; ; {
+					synctest.Wait()
+					mu.Lock()
+					if len(waiting) == 0 {
+						mu.Unlock()
+						if most != test.want {
+							t.Errorf("%d parts were in flight at most, want %d", most, test.want)
+						}
+						break
+					}
+					most = max(most, started-inserted)
+					last := len(waiting) - 1 // so that the others have to wait for the first
+					close(waiting[last])
+					waiting = waiting[:last]
+					mu.Unlock()
+				}
+				ended.Wait()
+				if err != nil || inserted != len(rows) {
+					t.Fatalf("%d parts were restored, %v", inserted, err)
+				}
+				if d := h.verify(); d != b.Digest {
+					t.Errorf("restored is %s, want %s", d, b.Digest)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,186 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+
+	"cairn"
+	"cairn/internal/cloud"
+	"cairn/internal/durable"
+	"cairn/internal/segment"
+)
+
+// A parcel is an object on its way to the bucket.
+type parcel struct {
+	index int   // of its part
+	bytes int64 // of documents in it
+	size  int64 // of the object
+	sum   segment.Sum
+	data  []byte // nil when it lies in the file
+	file  string
+}
+
+// put sends the parcel.
+func (p *parcel) put(ctx context.Context, c *cloud.Cloud, name string) (err error) {
+	var content io.ReadSeeker = bytes.NewReader(p.data)
+	if p.file != "" {
+		f, err := os.Open(p.file)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		content = f
+	}
+	return c.Put(ctx, name, content)
+}
+
+// spareBytes is the room on the disk that spooled parts leave to others.
+const spareBytes = 256 << 20
+
+// An outbox is a queue of parcels. It holds so many bytes of them in memory, and
+// the rest in files, as far as the disk has room; then push waits.
+type outbox struct {
+	folder string
+	limit  int64
+	log    *slog.Logger
+
+	mu      sync.Mutex
+	changed sync.Cond
+	queue   []*parcel
+	held    int64 // bytes in memory, until they were sent
+	closed  bool  // nothing more is pushed
+	stopped bool  // nothing more is sent
+}
+
+func newOutbox(folder string, limit int64, log *slog.Logger) *outbox {
+	o := &outbox{folder: folder, limit: limit, log: log}
+	o.changed.L = &o.mu
+	return o
+}
+
+// push adds a parcel, which has its data.
+func (o *outbox) push(p *parcel) error {
+	p.size = int64(len(p.data))
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.held > 0 && o.held+p.size > o.limit && !o.stopped {
+		spilled, err := o.spill(p)
+		if err != nil {
+			return err
+		}
+		if spilled {
+			break
+		}
+		o.changed.Wait()
+	}
+	if p.file == "" {
+		o.held += p.size
+	}
+	o.queue = append(o.queue, p)
+	o.changed.Broadcast()
+	return nil
+}
+
+// spill moves the data of a parcel to a file, if the disk has room for it.
+func (o *outbox) spill(p *parcel) (ok bool, err error) {
+	o.mu.Unlock()
+	defer o.mu.Lock()
+	if free, err := durable.Free(o.folder); err != nil || free < p.size+spareBytes {
+		return false, cairn.FileError("looking at the disk of", o.folder, err)
+	}
+	f, err := os.CreateTemp(o.folder, "part.*"+durable.TempSuffix)
+	if err != nil {
+		return false, cairn.FileError("writing to", o.folder, err)
+	}
+	_, err = f.Write(p.data)
+	if err = errors.Join(err, f.Close()); err != nil {
+		err = cairn.FileError("writing", f.Name(), errors.Join(err, os.Remove(f.Name())))
+		if cairn.CodeOf(err) == cairn.CodeDiskFull {
+			err = nil // others were faster; the upload of what is in memory makes room too
+		}
+		return false, err
+	}
+	p.file, p.data = f.Name(), nil
+	return true, nil
+}
+
+// pop returns the next parcel, as soon as there is one; nil when there will be
+// none.
+func (o *outbox) pop() *parcel {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for len(o.queue) == 0 && !o.closed && !o.stopped {
+		o.changed.Wait()
+	}
+	if o.stopped || len(o.queue) == 0 {
+		return nil
+	}
+	p := o.queue[0]
+	o.queue = o.queue[1:]
+	return p
+}
+
+// done forgets a parcel that was popped.
+func (o *outbox) done(p *parcel) {
+	if p.file != "" {
+		o.forget(p.file)
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.held -= p.size
+	o.changed.Broadcast()
+}
+
+// forget removes a file. One that another program has open stays until the next
+// start; no backup fails for that.
+func (o *outbox) forget(file string) {
+	if err := os.Remove(file); err != nil {
+		o.log.Warn("a file of an upload could not be removed; the next start tries again", "file", file, "err", err)
+	}
+}
+
+// close says that nothing more is pushed.
+func (o *outbox) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	o.changed.Broadcast()
+}
+
+// stop ends all waiting: nothing more is sent.
+func (o *outbox) stop() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stopped = true
+	o.changed.Broadcast()
+}
+
+// discard removes what was not sent.
+func (o *outbox) discard() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, p := range o.queue {
+		if p.file != "" {
+			o.forget(p.file)
+		}
+	}
+	o.queue = nil
+}
+
+// spoolError says of an error of a file which folder it is about.
+func spoolError(folder string, err error) error {
+	if _, ok := errors.AsType[*cairn.Error](err); ok || err == nil {
+		return err
+	}
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		return cairn.FileError("using files in", folder, err)
+	}
+	return err
+}

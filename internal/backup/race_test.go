@@ -1,0 +1,6 @@
+//go:build race
+
+package backup_test
+
+// raced says that the race detector watches, with which all takes long.
+const raced = true

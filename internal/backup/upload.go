@@ -1,0 +1,320 @@
+package backup
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
+	"cairn"
+	"cairn/internal/cloud"
+	"cairn/internal/segment"
+)
+
+// catalogMemory is how many bytes of catalog rows are sorted in memory.
+const catalogMemory = 16 << 20
+
+// An upload turns rows into parts in the cloud: whoever reads them appends their
+// lines to a run, workers compress and encrypt full runs, and others send them.
+// Each stage waits for the next, but for the last: what a slow store does not
+// take lies in files, so that the reader does not wait for it.
+type upload struct {
+	ctx    context.Context // of run
+	e      *Engine
+	c      *cloud.Cloud
+	report Report
+
+	catalog *segment.Catalog
+	memory  *semaphore.Weighted // bytes of runs that are filled or encoded
+	free    chan *run           // that can be filled
+	full    chan *run
+	outbox  *outbox
+	filling *run
+
+	mu       sync.Mutex // guards what follows
+	backup   cairn.Backup
+	parts    []segment.Part // in order; without an object until it was sent
+	got      cairn.Stats    // what was encoded
+	sent     int64          // bytes of documents
+	contents contents
+}
+
+// A run is the plain text of a part to be.
+type run struct {
+	index int   // in upload.parts
+	cost  int64 // of upload.memory
+	part  segment.Part
+	lines []byte
+	rows  []row
+}
+
+// lineBytes is room for the names around the document that fills a part.
+const lineBytes = 64 << 10
+
+// A row is where a document stands in a run.
+type row struct {
+	doc      cairn.Document // without JSON
+	from, to int            // its JSON
+}
+
+func newUpload(e *Engine, c *cloud.Cloud, b cairn.Backup, report Report) *upload {
+	u := &upload{
+		e:       e,
+		c:       c,
+		backup:  b,
+		report:  report,
+		catalog: segment.NewCatalog(e.cfg.Spool, catalogMemory),
+		free:    make(chan *run, e.cfg.Workers+1),
+		full:    make(chan *run),
+		outbox:  newOutbox(e.cfg.Spool, e.cfg.Memory/2, e.cfg.Log),
+		memory:  semaphore.NewWeighted(e.cfg.Memory),
+	}
+	for range cap(u.free) {
+		u.free <- &run{} // its memory comes with its first row
+	}
+	return u
+}
+
+// run uploads what read gives to begin and row.
+func (u *upload) run(ctx context.Context, read func(context.Context, *upload) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	u.ctx = ctx
+	group.Go(guarded(func() error {
+		defer close(u.full)
+		if err := read(ctx, u); err != nil {
+			return err
+		}
+		return u.dispatch()
+	}))
+	var encoding sync.WaitGroup
+	encoding.Add(u.e.cfg.Workers)
+	for range u.e.cfg.Workers {
+		group.Go(guarded(func() error {
+			defer encoding.Done()
+			return u.encode()
+		}))
+	}
+	group.Go(func() error {
+		encoding.Wait()
+		u.outbox.close()
+		return nil
+	})
+	for range u.e.cfg.Transfers {
+		group.Go(guarded(u.send))
+	}
+	stop := context.AfterFunc(ctx, u.outbox.stop)
+	err := group.Wait()
+	stop()
+	return err
+}
+
+// close gives back what the upload took.
+func (u *upload) close() {
+	u.outbox.discard()
+	if err := u.catalog.Close(); err != nil {
+		u.e.cfg.Log.Warn("files of an upload could not be removed; the next start tries again", "folder", u.e.cfg.Spool, "err", err)
+	}
+}
+
+// begin hears what there is to be read. It may come behind the rows.
+func (u *upload) begin(s cairn.Stats) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	b := &u.backup
+	b.Line, b.Revision, b.Documents, b.JSONBytes, b.Digest = s.Line, s.Revision, s.Documents, s.Bytes, s.Digest
+	return nil
+}
+
+// line returns the history that is backed up.
+func (u *upload) line() string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.backup.Line
+}
+
+// row takes the next document.
+func (u *upload) row(doc cairn.Document) error {
+	r := u.filling
+	if r != nil && len(r.lines)+len(doc.JSON) > segment.PartBytes {
+		if err := u.dispatch(); err != nil {
+			return err
+		}
+		r = nil
+	}
+	if r == nil {
+		var err error
+		if r, err = u.next(int64(len(doc.JSON))); err != nil {
+			return err
+		}
+	}
+	if r.lines == nil {
+		r.lines = make([]byte, 0, segment.PartBytes+lineBytes)
+	}
+	r.lines = segment.AppendLine(r.lines, doc)
+	end := len(r.lines) - len("}\n")
+	r.rows = append(r.rows, row{
+		doc:  cairn.Document{Revision: doc.Revision, Collection: doc.Collection, ID: doc.ID},
+		from: end - len(doc.JSON),
+		to:   end,
+	})
+	r.part.Documents++
+	r.part.To = doc.Revision
+	return nil
+}
+
+// next returns an empty run for a document of so many bytes and those behind
+// it, as soon as there is one, and memory for it.
+func (u *upload) next(bytes int64) (*run, error) {
+	cost := min(max(bytes, segment.PartBytes), u.e.cfg.Memory)
+	if err := u.memory.Acquire(u.ctx, cost); err != nil {
+		return nil, context.Cause(u.ctx)
+	}
+	select {
+	case r := <-u.free:
+		r.cost = cost
+		u.filling = r
+		return r, nil
+	case <-u.ctx.Done():
+		return nil, context.Cause(u.ctx)
+	}
+}
+
+// dispatch hands the run that is being filled to the workers.
+func (u *upload) dispatch() error {
+	r := u.filling
+	if r == nil {
+		return context.Cause(u.ctx)
+	}
+	u.filling = nil
+	r.part.Plain = int64(len(r.lines))
+	u.mu.Lock()
+	r.index = len(u.parts)
+	if r.index > 0 {
+		r.part.From = u.parts[r.index-1].To
+	}
+	u.parts = append(u.parts, r.part)
+	u.mu.Unlock()
+	select {
+	case u.full <- r:
+		return nil
+	case <-u.ctx.Done():
+		return context.Cause(u.ctx)
+	}
+}
+
+// encode makes objects of runs.
+func (u *upload) encode() error {
+	encoder, err := segment.NewEncoder(u.c.Recipient())
+	if err != nil {
+		return err
+	}
+	var batch segment.Batch
+	for r := range u.full {
+		if err := context.Cause(u.ctx); err != nil {
+			return err
+		}
+		batch.Reset()
+		got := u.look(r, &batch)
+		if err := u.catalog.Add(&batch); err != nil {
+			return spoolError(u.e.cfg.Spool, err)
+		}
+		data, sum, err := encoder.Encode(nil, r.lines)
+		if err != nil {
+			return err
+		}
+		u.mu.Lock()
+		u.got.Documents += got.Documents
+		u.got.Bytes += got.Bytes
+		u.got.Digest = u.got.Digest.Add(got.Digest)
+		u.mu.Unlock()
+		p := &parcel{index: r.index, data: data, sum: sum, bytes: got.Bytes}
+		cost := r.cost
+		r.reset()
+		u.memory.Release(cost)
+		u.free <- r // never full: it has room for all runs
+		if err := u.outbox.push(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// look adds the documents of a run to the catalog, and counts them.
+func (u *upload) look(r *run, batch *segment.Batch) (got cairn.Stats) {
+	for _, row := range r.rows {
+		doc := row.doc
+		doc.JSON = r.lines[row.from:row.to]
+		content := cairn.ContentHash(doc.JSON)
+		batch.Add(segment.NewRow(doc, content, u.e.cfg.Browse))
+		got.Documents++
+		got.Bytes += int64(len(doc.JSON))
+		got.Digest = got.Digest.Add(cairn.DigestWith(doc, content))
+	}
+	return got
+}
+
+// reset empties a run. The memory of an unusually large document is not kept.
+func (r *run) reset() {
+	if cap(r.lines) > 2*segment.PartBytes {
+		r.lines = nil
+	}
+	*r = run{lines: r.lines[:0], rows: r.rows[:0]}
+}
+
+// send puts parts into the bucket.
+func (u *upload) send() error {
+	for {
+		p := u.outbox.pop()
+		if p == nil {
+			return context.Cause(u.ctx) // nil when all is sent
+		}
+		name := u.c.PartName()
+		err := p.put(u.ctx, u.c, name)
+		u.outbox.done(p)
+		if err != nil {
+			return spoolError(u.e.cfg.Spool, err)
+		}
+		u.mu.Lock()
+		part := &u.parts[p.index]
+		part.Object = segment.Object{Name: name, Size: p.size, SHA256: p.sum}
+		noted := *part
+		u.sent += p.bytes
+		u.report(u.backup, cairn.Progress{Done: u.sent, Total: max(u.sent, u.backup.JSONBytes)})
+		u.mu.Unlock()
+		u.journal(u.ctx, noted)
+	}
+}
+
+// finish compares what was read with what the database counts, and writes the
+// index.
+func (u *upload) finish(ctx context.Context) error {
+	b, got := u.backup, u.got
+	if got.Documents != b.Documents || got.Bytes != b.JSONBytes || got.Digest != b.Digest {
+		return &cairn.Error{
+			Code: cairn.CodeDamaged,
+			Message: fmt.Sprintf("The database %s is damaged: it counts %d documents of %d bytes with digest %s, but holds %d of %d with %s. No backup was made.",
+				u.e.cfg.Database.Path(), b.Documents, b.JSONBytes, b.Digest, got.Documents, got.Bytes, got.Digest),
+			Hint: "Keep a copy of the data folder, then restore the newest backup; cairn backup list shows them.",
+		}
+	}
+	if b.Revision == 0 {
+		return nil // nothing was ever written
+	}
+	s := segment.Segment{To: b.Revision}
+	if n := len(u.parts); n > 0 {
+		u.parts[n-1].To = b.Revision // deletions came after the last document
+		var err error
+		if s, err = segment.Join(u.parts); err != nil {
+			return fmt.Errorf("joining the parts of a backup: %w", err)
+		}
+	}
+	if s.Parts > 1 {
+		if err := u.index(ctx, &s, u.parts); err != nil {
+			return err
+		}
+	}
+	u.contents = contents{Segments: []segment.Segment{s}, Parts: [][]segment.Part{u.parts}}
+	return nil
+}
