@@ -1,11 +1,12 @@
 // Package web serves the page at GET /, for the person who opens the address
 // that the daemon printed.
 //
-//	page, err := web.New(web.Config{Status: status, Stats: db.Stats})
+//	page, err := web.New(web.Config{Status: status, Stats: db.Stats, Last: engine.Last, Cloud: engine.Cloud})
 package web
 
 import (
 	"bytes"
+	"context"
 	_ "embed"
 	"html/template"
 	"net/http"
@@ -21,6 +22,20 @@ var source string
 type Config struct {
 	Status func() api.Status  // version, data folder, addresses
 	Stats  func() cairn.Stats // of the database
+	// Last returns the newest backup of the database and how many changes came
+	// after it; ok is false when there is none.
+	Last func(context.Context) (last cairn.Base, changes int64, ok bool, err error)
+	// Cloud describes where backups go. It may ask the cloud, for some seconds.
+	Cloud func(context.Context) cairn.CloudStatus
+}
+
+// view is what the template sees.
+type view struct {
+	Status  api.Status
+	Stats   cairn.Stats
+	Cloud   cairn.CloudStatus
+	Last    string // when the newest backup was made; "" when there is none
+	Changes int64  // since then
 }
 
 // New returns the handler of the page.
@@ -29,12 +44,16 @@ func New(cfg Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v := view{Status: cfg.Status(), Stats: cfg.Stats(), Cloud: cfg.Cloud(r.Context())}
+		last, changes, ok, err := cfg.Last(r.Context())
+		if ok {
+			v.Last, v.Changes = last.Created.Local().Format("2006-01-02 15:04:05"), changes
+		}
 		var html bytes.Buffer
-		err := page.Execute(&html, struct {
-			Status api.Status
-			Stats  cairn.Stats
-		}{cfg.Status(), cfg.Stats()})
+		if err == nil {
+			err = page.Execute(&html, v)
+		}
 		if err != nil {
 			http.Error(w, "the page could not be made", http.StatusInternalServerError)
 			return

@@ -1,22 +1,37 @@
 package web_test
 
 import (
+	"context"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"cairn"
 	"cairn/api"
 	"cairn/internal/web"
 )
 
-// page returns the page for a status and a number of documents.
+// page returns the page for a status and a number of documents, which were
+// backed up.
 func page(t *testing.T, st api.Status, documents int64) *httptest.ResponseRecorder {
 	t.Helper()
-	h, err := web.New(web.Config{
+	made := time.Date(2026, 11, 23, 7, 25, 41, 0, time.Local)
+	return pageOf(t, web.Config{
 		Status: func() api.Status { return st },
 		Stats:  func() cairn.Stats { return cairn.Stats{Documents: documents} },
+		Last: func(context.Context) (cairn.Base, int64, bool, error) {
+			return cairn.Base{Created: made}, 0, true, nil
+		},
+		Cloud: func(context.Context) cairn.CloudStatus {
+			return cairn.CloudStatus{URL: "file:///backups", State: cairn.CloudReady}
+		},
 	})
+}
+
+func pageOf(t *testing.T, cfg web.Config) *httptest.ResponseRecorder {
+	t.Helper()
+	h, err := web.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +68,42 @@ func TestPage(t *testing.T) {
 		}
 		if !strings.Contains(html, "http://127.0.0.1:1000, http://127.0.0.1:39300<") {
 			t.Errorf("the addresses are not in the page:\n%s", html)
+		}
+	}
+}
+
+// TestBackups shows the states of backups.
+func TestBackups(t *testing.T) {
+	const restore = "cairn backup list\ncairn backup restore ID"
+	made := time.Date(2026, 11, 23, 7, 25, 41, 0, time.Local)
+	for _, c := range []struct {
+		name                string
+		documents, changes  int64
+		ok                  bool
+		cloud               cairn.CloudStatus
+		backup, place, next string
+	}{
+		{"none", 3, 0, false, cairn.CloudStatus{URL: "file:///data/cloud", Local: true}, "none yet", "file:///data/cloud (on this computer only)", "cairn backup create"},
+		{"fresh", 3, 0, true, cairn.CloudStatus{URL: "file:///b"}, "2026-11-23 07:25:41, nothing has changed since", "file:///b", "cairn assets list"},
+		{"one", 3, 1, true, cairn.CloudStatus{URL: "file:///b"}, "2026-11-23 07:25:41, 1 document has changed since", "file:///b", "cairn assets list"},
+		{"elsewhere", 3, 0, false, cairn.CloudStatus{URL: "file:///b", Backups: 1}, "none of this database", "file:///b, 1 backup", "cairn backup create"},
+		{"lost", 0, 0, false, cairn.CloudStatus{URL: "file:///b", Backups: 2}, "none of this database", "file:///b, 2 backups", restore},
+		{"emptied", 0, 3, true, cairn.CloudStatus{URL: "file:///b", Backups: 2}, "2026-11-23 07:25:41, 3 documents have changed since", "file:///b, 2 backups", restore},
+		{"locked", 3, 12, true, cairn.CloudStatus{URL: "file:///b", State: cairn.CloudLocked, Problem: &cairn.Error{Message: "Its key is missing.", Hint: "Bring it."}},
+			"2026-11-23 07:25:41, 12 documents have changed since", "file:///b: Its key is missing. Bring it.", "cairn assets list"},
+	} {
+		html := pageOf(t, web.Config{
+			Status: func() api.Status { return api.Status{} },
+			Stats:  func() cairn.Stats { return cairn.Stats{Documents: c.documents} },
+			Last: func(context.Context) (cairn.Base, int64, bool, error) {
+				return cairn.Base{Created: made}, c.changes, c.ok, nil
+			},
+			Cloud: func(context.Context) cairn.CloudStatus { return c.cloud },
+		}).Body.String()
+		for id, want := range map[string]string{"backup": c.backup, "cloud": c.place, "next": c.next} {
+			if got := element(t, html, id); got != want {
+				t.Errorf("%s: %s is %q, want %q", c.name, id, got, want)
+			}
 		}
 	}
 }
