@@ -7,9 +7,11 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -115,7 +117,9 @@ func enum(t *testing.T) []cairn.Code {
 func TestStatuses(t *testing.T) {
 	want := map[cairn.Code]int{
 		"invalid": 400, "forbidden": 403, "not_found": 404, "method_not_allowed": 405, "timeout": 408, "gone": 410, "changed": 412,
-		"too_large": 413, "unsupported_media_type": 415, "shutting_down": 503,
+		"too_large": 413, "unsupported_media_type": 415,
+		"job_not_found": 404, "nothing_to_undo": 409, "format_too_new": 505,
+		"signed_out": 511, "no_cloud": 511, "cloud_locked": 511, "credentials_refused": 511,
 	}
 	for _, code := range enum(t) {
 		status := want[code]
@@ -129,6 +133,33 @@ func TestStatuses(t *testing.T) {
 	for _, code := range append(localCodes, "", "no such code") {
 		if got := api.StatusOf(code); got != 500 {
 			t.Errorf("%q has status %d, want 500", code, got)
+		}
+	}
+}
+
+// TestDeclared pins what the operations on backups answer: clients that were
+// generated for the original API know these statuses and no others.
+func TestDeclared(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromData(api.Spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const cloud, broken = "500 505 511", "400 408 413 415"
+	for operation, want := range map[string]string{
+		"POST /backup":                            "204 403 " + cloud + " " + broken,
+		"POST /backup/asset":                      "204 403 " + cloud + " " + broken,
+		"GET /backup/{backup}":                    "200 403 " + cloud,
+		"POST /backup/{backup}/restore":           "200 403 " + cloud + " " + broken,
+		"GET /backup/{backup}/creation/status":    "200 403 404 500",
+		"GET /backup/{backup}/restoration/status": "200 403 404 500",
+		"GET /backups":                            "200 403 " + cloud,
+		"POST /backups/create":                    "200 403 " + cloud + " " + broken,
+		"POST /backups/{backup}/delete":           "204 403 " + cloud + " " + broken,
+	} {
+		method, path, _ := strings.Cut(operation, " ")
+		got := slices.Sorted(maps.Keys(doc.Paths.Value(path).GetOperation(method).Responses.Map()))
+		if diff := cmp.Diff(slices.Sorted(slices.Values(strings.Fields(want))), got); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", operation, diff)
 		}
 	}
 }

@@ -42,7 +42,20 @@ var statuses = map[cairn.Code]int{
 	cairn.CodeDamaged:      http.StatusInternalServerError,
 	cairn.CodeInUse:        http.StatusInternalServerError,
 	cairn.CodeInternal:     http.StatusInternalServerError,
-	cairn.CodeShuttingDown: http.StatusServiceUnavailable,
+	cairn.CodeShuttingDown: http.StatusInternalServerError, // the original API declares no 503
+
+	cairn.CodeSignedOut:       http.StatusNetworkAuthenticationRequired,
+	cairn.CodeNoCloud:         http.StatusNetworkAuthenticationRequired,
+	cairn.CodeCloudLocked:     http.StatusNetworkAuthenticationRequired,
+	cairn.CodeRefused:         http.StatusNetworkAuthenticationRequired,
+	cairn.CodeFormatTooNew:    http.StatusHTTPVersionNotSupported, // of the cloud or the backup, not of HTTP
+	cairn.CodeNotCloud:        http.StatusInternalServerError,
+	cairn.CodeCloudLost:       http.StatusInternalServerError,
+	cairn.CodeBucketMissing:   http.StatusInternalServerError,
+	cairn.CodeBackupNotFound:  http.StatusInternalServerError, // the original API has no 404 there
+	cairn.CodeBackupIsPartial: http.StatusInternalServerError,
+	cairn.CodeJobNotFound:     http.StatusNotFound,
+	cairn.CodeNothingToUndo:   http.StatusConflict,
 }
 
 // StatusOf returns the HTTP status of a code; 500 for one without a row.
@@ -75,8 +88,8 @@ func ProblemOf(err error) Problem {
 	}
 }
 
-// ReadProblem returns the error that an answer of another status than 200
-// tells of, whoever sent it.
+// ReadProblem returns the error that an answer of another status than the
+// wanted one tells of, whoever sent it.
 func ReadProblem(status int, contentType string, body []byte) error {
 	var p Problem
 	if strings.HasPrefix(contentType, ProblemType) && json.Unmarshal(body, &p) == nil && p.Code != "" {

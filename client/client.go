@@ -41,19 +41,19 @@ func New(base string) *Client {
 
 // Status returns what the daemon says of itself and its database.
 func (c *Client) Status(ctx context.Context) (api.Status, error) {
-	var st api.Status
-	return st, c.getJSON(ctx, "/v1/status", &st)
+	return answer[api.Status](ctx, c, http.MethodGet, "/v1/status")
 }
 
-func (c *Client) getJSON(ctx context.Context, path string, v any) error {
-	body, err := c.call(ctx, http.MethodGet, path, "", nil)
+// answer sends a request without a body and returns the answer, which is JSON.
+func answer[T any](ctx context.Context, c *Client, method, path string) (v T, err error) {
+	body, err := c.call(ctx, method, path, "", nil)
 	if err != nil {
-		return err
+		return v, err
 	}
-	if err := json.Unmarshal(body, v); err != nil {
-		return notOurs(err)
+	if err := json.Unmarshal(body, &v); err != nil {
+		return v, notOurs(err)
 	}
-	return nil
+	return v, nil
 }
 
 // call sends a request and returns the whole answer.
@@ -79,8 +79,22 @@ func (c *Client) callWith(ctx context.Context, method, path string, header http.
 	return text, nil
 }
 
+// post sends a request without a body, whose answer has none either.
+func (c *Client) post(ctx context.Context, path string) error {
+	resp, err := c.sendFor(ctx, http.StatusNoContent, http.MethodPost, path, nil, nil)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
 // send sends a request; an answer of any status but 200 is an error.
 func (c *Client) send(ctx context.Context, method, path string, header http.Header, body io.Reader) (*http.Response, error) {
+	return c.sendFor(ctx, http.StatusOK, method, path, header, body)
+}
+
+// sendFor is send for an answer of another status.
+func (c *Client) sendFor(ctx context.Context, status int, method, path string, header http.Header, body io.Reader) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
 		return nil, &cairn.Error{
@@ -97,7 +111,7 @@ func (c *Client) send(ctx context.Context, method, path string, header http.Head
 	if err != nil {
 		return nil, c.unreachable(ctx, err)
 	}
-	if resp.StatusCode == http.StatusOK {
+	if resp.StatusCode == status {
 		return resp, nil
 	}
 	defer resp.Body.Close()

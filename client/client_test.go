@@ -37,7 +37,10 @@ func daemon(t *testing.T) *client.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(httpapi.New(httpapi.Config{Documents: db, Device: dev, Log: slog.New(slog.DiscardHandler)}))
+	f := &cloud{}
+	server := httptest.NewServer(httpapi.New(httpapi.Config{
+		Documents: db, Device: dev, Backups: f, Jobs: jobs{f}, Log: slog.New(slog.DiscardHandler),
+	}))
 	t.Cleanup(func() {
 		server.Close()
 		if err := errors.Join(db.Close(), dev.Close()); err != nil {
@@ -74,7 +77,23 @@ var calls = map[string]func(ctx context.Context, c *client.Client) error{
 		_, err := c.Document(ctx, "assets", "x")
 		return err
 	},
-	"Documents": func(ctx context.Context, c *client.Client) error { return drain(c.Documents(ctx, "", 0)) },
+	"Documents":     func(ctx context.Context, c *client.Client) error { return drain(c.Documents(ctx, "", 0)) },
+	"Backups":       func(ctx context.Context, c *client.Client) error { _, err := c.Backups(ctx); return err },
+	"Backup":        func(ctx context.Context, c *client.Client) error { _, err := c.Backup(ctx, "x"); return err },
+	"BackupDetails": func(ctx context.Context, c *client.Client) error { _, err := c.BackupDetails(ctx, "x"); return err },
+	"CreateBackup":  func(ctx context.Context, c *client.Client) error { _, err := c.CreateBackup(ctx); return err },
+	"RestoreBackup": func(ctx context.Context, c *client.Client) error { _, err := c.RestoreBackup(ctx, "x"); return err },
+	"DeleteBackup":  func(ctx context.Context, c *client.Client) error { return c.DeleteBackup(ctx, "x") },
+	"UndoRestore":   func(ctx context.Context, c *client.Client) error { return c.UndoRestore(ctx) },
+	"CreationStatus": func(ctx context.Context, c *client.Client) error {
+		_, err := c.CreationStatus(ctx, "x")
+		return err
+	},
+	"RestorationStatus": func(ctx context.Context, c *client.Client) error {
+		_, err := c.RestorationStatus(ctx, "x")
+		return err
+	},
+	"Jobs": func(ctx context.Context, c *client.Client) error { _, err := c.Jobs(ctx); return err },
 	"WriteDocuments": func(ctx context.Context, c *client.Client) error {
 		_, err := c.WriteDocuments(ctx, []api.DocumentLine{{Collection: "c", ID: "x", Document: []byte("{}")}})
 		return err
@@ -134,7 +153,7 @@ func TestErrorsBothWays(t *testing.T) {
 	wantCode(t, "a bad collection", drain(c.Documents(t.Context(), "No", 0)), cairn.CodeInvalid)
 	wantCode(t, "a bad revision", drain(c.Documents(t.Context(), "", -1)), cairn.CodeInvalid)
 
-	for code, status := range map[cairn.Code]int{cairn.CodeDiskFull: 500, cairn.CodeForbidden: 403, cairn.CodeShuttingDown: 503, "a_later_code": 500} {
+	for code, status := range map[cairn.Code]int{cairn.CodeDiskFull: 500, cairn.CodeForbidden: 403, cairn.CodeShuttingDown: 500, "a_later_code": 500} {
 		failing := fake(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", api.ProblemType)
 			w.WriteHeader(status)
@@ -183,7 +202,7 @@ func TestCutOff(t *testing.T) {
 		c := fake(t, cut((line + line)[:n+1], false))
 		wantCode(t, "Documents", calls["Documents"](t.Context(), c), cairn.CodeUnreachable)
 	}
-	for _, name := range []string{"Status", "Asset", "CreateAsset", "UpdateAsset", "DeleteAsset", "Document", "WriteDocuments"} {
+	for _, name := range []string{"Status", "Asset", "CreateAsset", "UpdateAsset", "DeleteAsset", "Document", "WriteDocuments", "Backups", "CreateBackup", "Jobs"} {
 		wantCode(t, name, calls[name](t.Context(), fake(t, cut(`{"a":`, false))), cairn.CodeUnreachable)
 	}
 }
@@ -208,13 +227,25 @@ func TestForeignServers(t *testing.T) {
 		}
 	}
 	html := fake(t, cut("<!doctype html>", true))
-	for _, call := range []string{"Status", "Documents", "WriteDocuments"} {
+	for _, call := range []string{
+		"Status", "Documents", "WriteDocuments", "Backups", "Backup", "BackupDetails", "CreateBackup", "RestoreBackup", "DeleteBackup",
+		"UndoRestore", "CreationStatus", "RestorationStatus", "Jobs",
+	} {
 		wantCode(t, call, calls[call](t.Context(), html), cairn.CodeInternal)
+	}
+	for _, call := range []string{"Backups", "Jobs"} {
+		wantCode(t, call, calls[call](t.Context(), fake(t, cut(`{"items":[]}`, true))), cairn.CodeInternal)
 	}
 	for _, status := range []int{201, 204, 404, 418, 502} {
 		c := fake(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
 		for name, call := range calls {
 			err := call(t.Context(), c)
+			if status == http.StatusNoContent && (name == "DeleteBackup" || name == "UndoRestore") {
+				if err != nil {
+					t.Errorf("%s: %v for the answer that it wants", name, err)
+				}
+				continue
+			}
 			wantCode(t, name, err, cairn.CodeInternal)
 			if !strings.Contains(err.Error(), fmt.Sprint(status)) {
 				t.Errorf("%s: %v does not tell the status %d", name, err, status)

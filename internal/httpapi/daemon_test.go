@@ -49,7 +49,8 @@ const (
 	hostOrigin = "https://tools.cairn.test"
 )
 
-// start starts a daemon. Each change may replace parts of its configuration.
+// start starts a daemon with a cloud that holds the sample. Each change may
+// replace parts of its configuration.
 func start(t *testing.T, changes ...func(*httpapi.Config)) *daemon {
 	t.Helper()
 	d := &daemon{t: t, device: &fakeDevice{}, log: &logbook{}}
@@ -63,13 +64,16 @@ func start(t *testing.T, changes ...func(*httpapi.Config)) *daemon {
 	status := func() api.Status {
 		return api.Status{Version: "1.2.3", Platform: cairn.Platform(runtime.GOOS), Data: "/data <b>", URLs: []string{d.url}}
 	}
-	page, err := web.New(web.Config{Status: status, Stats: d.db.Stats})
+	f := &fakeCloud{backups: []cairn.Backup{sample()}, status: cairn.CloudStatus{URL: "file:///b", State: cairn.CloudReady}}
+	page, err := web.New(web.Config{Status: status, Stats: d.db.Stats, Last: f.Last, Cloud: f.Cloud})
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := httpapi.Config{
 		Documents: d.db,
 		Device:    d.device,
+		Backups:   f,
+		Jobs:      fakeJobs{f},
 		Page:      page,
 		Status:    status,
 		Hosts:     []string{hostName},

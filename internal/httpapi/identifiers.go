@@ -100,6 +100,8 @@ func (s *Server) streamIdentifiers(w http.ResponseWriter, r *http.Request) error
 	switch {
 	case s.life.Err() != nil:
 		_ = conn.Close(websocket.StatusGoingAway, "the daemon is stopping")
+	case errors.Is(err, errReplaced):
+		_ = conn.Close(websocket.StatusServiceRestart, "the database was replaced: connect again")
 	case ctx.Err() == nil && !errors.Is(err, errClientGone):
 		s.cfg.Log.Error("identifier stream failed", "err", err)
 		_ = conn.Close(websocket.StatusInternalError, string(cairn.CodeOf(err)))
@@ -178,7 +180,8 @@ func (s *Server) sendIdentifiers(ctx, life context.Context, conn *websocket.Conn
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(closeGrace, giveUp) })()
 	out := frames{ctx: writing, conn: conn, stall: s.cfg.WriteStall}
 	docs := s.cfg.Documents
-	changed, seen := docs.Changed(), docs.Stats().Revision
+	changed, began := docs.Changed(), docs.Stats()
+	seen := began.Revision
 	for id, err := range docs.IDs(ctx, cairn.CollectionAssets) {
 		if err != nil {
 			return err
@@ -197,7 +200,10 @@ func (s *Server) sendIdentifiers(ctx, life context.Context, conn *websocket.Conn
 			return ctx.Err()
 		}
 		changed = docs.Changed()
-		newest := docs.Stats().Revision
+		stats := docs.Stats()
+		if stats.Line != began.Line {
+			return errReplaced
+		}
 		for doc, err := range docs.Changes(ctx, cairn.CollectionAssets, seen) {
 			if err != nil {
 				return err
@@ -210,9 +216,14 @@ func (s *Server) sendIdentifiers(ctx, life context.Context, conn *websocket.Conn
 		if err := out.flush(false); err != nil {
 			return err
 		}
-		seen = max(seen, newest) // the changes of other collections are seen too
+		seen = max(seen, stats.Revision) // the changes of other collections are seen too
 	}
 }
+
+// errReplaced is the end of a stream whose database a restoration has replaced:
+// what changed in another history says nothing to its client, who gets the
+// whole state when it connects again.
+var errReplaced = errors.New("another database is live")
 
 // errClientGone is the end of a stream that nobody reads any more.
 var errClientGone = errors.New("the client is gone")

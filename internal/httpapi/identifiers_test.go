@@ -168,7 +168,7 @@ func TestShutdownRace(t *testing.T) {
 				conn, resp, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(d.url, "http")+"/assets/stream/identifiers", nil)
 				if err == nil {
 					conn.CloseNow()
-				} else if resp == nil || resp.StatusCode != http.StatusServiceUnavailable {
+				} else if resp == nil || resp.StatusCode != http.StatusInternalServerError { // the log has why
 					t.Errorf("opening a stream: %v", err)
 				}
 			}
@@ -214,6 +214,28 @@ func TestStreamFails(t *testing.T) {
 	if d.log.count(0, "secret-of-the-process") != 1 {
 		t.Errorf("the log does not say why:\n%s", d.log)
 	}
+}
+
+// TestStreamReplaced has a restoration replace the database under a stream, by
+// one with lower revisions: the client is told to begin anew.
+func TestStreamReplaced(t *testing.T) {
+	d := start(t)
+	d.store(document("assets", "x", `{}`), document("assets", "y", `{}`))
+	s := d.openStream()
+	s.want("x", "y")
+	nothing := func(func(int, []cairn.Document) (func() error, error)) error { return nil }
+	if err := d.db.Replace(t.Context(), cairn.Replacement{}, nothing); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := s.conn.Read(t.Context())
+	var closed websocket.CloseError
+	if !errors.As(err, &closed) || closed.Code != websocket.StatusServiceRestart {
+		t.Errorf("the stream ends with %v, want status 1012", err)
+	}
+	s = d.openStream()
+	s.want()
+	d.store(document("assets", "z", `{}`))
+	s.want("z")
 }
 
 // TestStreamClientGoes has clients of the stream go away without a word.

@@ -95,9 +95,12 @@ func TestUnknownIDs(t *testing.T) {
 // TestRoutes holds the routes to the specification in both directions: each
 // path of it is served, and takes the methods that it has there and no others.
 func TestRoutes(t *testing.T) {
-	d := start(t)
+	d, f := startCloud(t)
+	for _, kind := range []cairn.JobKind{cairn.Creation, cairn.Restoration} { // or their statuses are 404
+		f.jobs = append(f.jobs, cairn.Job{ID: "j", Kind: kind, Backup: cairn.Backup{ID: "x"}, Status: cairn.JobInitialized})
+	}
 	for template, item := range specification().Paths.Map() {
-		path := strings.NewReplacer("{id}", "x", "{collection}", "c").Replace(template)
+		path := strings.NewReplacer("{id}", "x", "{collection}", "c", "{backup}", "x").Replace(template)
 		var want []string
 		for method := range item.Operations() {
 			want = append(want, method)
@@ -132,7 +135,7 @@ func TestUnknownPaths(t *testing.T) {
 	for _, path := range []string{
 		"//", "/.", "/..", "/index.html", "/favicon.ico", "//assets", "/assets/", "/assets//", "/assets/../user", "/./assets",
 		"/%2e%2e/assets", "/assets%2Fidentifiers", "/ASSETS", "/assets/identifiers/", "/v1", "/v1/", "/v1/documents/",
-		"/v1/documents/assets", "/v1/documents/a/b/c", "/backups", "/asset", "/format", "/user/", "/.well-known",
+		"/v1/documents/assets", "/v1/documents/a/b/c", "/backups/x", "/asset", "/format", "/user/", "/.well-known",
 		"/.well-known/health/", "/%2F", "/assets/x/y",
 	} {
 		for _, method := range []string{"GET", "POST", "HEAD", "OPTIONS"} {

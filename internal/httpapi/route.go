@@ -12,28 +12,40 @@ import (
 // routes sets the mux up.
 func (s *Server) routes() {
 	for pattern, h := range map[string]handler{
-		"GET /.well-known/health":             s.health,
-		"GET /.well-known/version":            s.version,
-		"POST /connect":                       s.connect,
-		"GET /user":                           s.user,
-		"POST /os/sign_in":                    s.signIn,
-		"POST /os/sign_out":                   s.signOut,
-		"GET /allocations":                    s.allocations,
-		"POST /assets/create":                 s.createAsset,
-		"GET /assets":                         s.listAssets,
-		"GET /assets/identifiers":             s.assetIdentifiers,
-		"GET /assets/stream/identifiers":      s.streamIdentifiers,
-		"GET /assets/{id}":                    s.getAsset,
-		"GET /asset/{id}":                     s.getAsset,
-		"POST /asset/update":                  s.updateAsset,
-		"POST /assets/{id}/delete":            s.deleteAsset,
-		"GET /format/{id}":                    s.getFormat,
-		"POST /format/update/value":           s.updateFormatValue,
-		"GET /v1/status":                      s.status,
-		"GET /v1/documents":                   s.readDocuments,
-		"POST /v1/documents":                  s.writeDocuments,
-		"GET /v1/documents/{collection}/{id}": s.readDocument,
-		"GET /openapi.yaml":                   s.openAPI,
+		"GET /.well-known/health":                 s.health,
+		"GET /.well-known/version":                s.version,
+		"POST /connect":                           s.connect,
+		"GET /user":                               s.user,
+		"POST /os/sign_in":                        s.signIn,
+		"POST /os/sign_out":                       s.signOut,
+		"GET /allocations":                        s.allocations,
+		"POST /assets/create":                     s.createAsset,
+		"GET /assets":                             s.listAssets,
+		"GET /assets/identifiers":                 s.assetIdentifiers,
+		"GET /assets/stream/identifiers":          s.streamIdentifiers,
+		"GET /assets/{id}":                        s.getAsset,
+		"GET /asset/{id}":                         s.getAsset,
+		"POST /asset/update":                      s.updateAsset,
+		"POST /assets/{id}/delete":                s.deleteAsset,
+		"GET /format/{id}":                        s.getFormat,
+		"POST /format/update/value":               s.updateFormatValue,
+		"POST /backup":                            s.backUpAssets,
+		"POST /backup/asset":                      s.backUpAsset,
+		"GET /backup/{backup}":                    s.getBackup,
+		"POST /backup/{backup}/restore":           s.restoreBackup,
+		"GET /backup/{backup}/creation/status":    s.creationStatus,
+		"GET /backup/{backup}/restoration/status": s.restorationStatus,
+		"GET /backups":                            s.listBackups,
+		"POST /backups/create":                    s.createBackup,
+		"POST /backups/{backup}/delete":           s.deleteBackup,
+		"GET /v1/backups/{backup}":                s.backupDetails,
+		"GET /v1/jobs":                            s.listJobs,
+		"POST /v1/restoration/undo":               s.undoRestoration,
+		"GET /v1/status":                          s.status,
+		"GET /v1/documents":                       s.readDocuments,
+		"POST /v1/documents":                      s.writeDocuments,
+		"GET /v1/documents/{collection}/{id}":     s.readDocument,
+		"GET /openapi.yaml":                       s.openAPI,
 	} {
 		s.mux.Handle(pattern, adapter{s, h})
 		if method, path, _ := strings.Cut(pattern, " "); !strings.Contains(path, "{") {
@@ -54,7 +66,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case pattern == "":
 		return s.unrouted(h, w, r)
-	case !strings.Contains(pattern, "{id}"):
+	case !strings.Contains(pattern, "{"):
 		return nil
 	case s.literals[r.URL.Path] != nil: // GET /assets/create is not for an asset of that name
 		return s.notAllowed(w, r, "")

@@ -1,7 +1,7 @@
 // Package httpapi serves the daemon's HTTP API: the operations of the wire
 // contract under their original paths, and cairn's own under /v1/.
 //
-//	server := httpapi.New(httpapi.Config{Documents: db, Device: dev, ...})
+//	server := httpapi.New(httpapi.Config{Documents: db, Device: dev, Backups: engine, Jobs: jobs, ...})
 //	http.Serve(listener, server)
 //	server.Close() // ends the streams; then drain the http.Server
 //	server.Wait()  // no handler runs any more
@@ -49,10 +49,16 @@ type Device interface {
 	SetSignedIn(ctx context.Context, in bool) error
 }
 
-// Config is what a Server works with. Documents and Device are required.
+// Config is what a Server works with. Documents, Device, Backups and Jobs are
+// required.
 type Config struct {
 	Documents Documents
 	Device    Device
+	Backups   Backups
+	Jobs      Jobs
+	// Spool is the folder for request bodies too large for memory. Empty means
+	// the system's folder for temporary files.
+	Spool string
 	// Page serves GET /. Nil means an ordinary 404.
 	Page http.Handler
 	// Status tells version, data folder and addresses; the server adds device
@@ -211,11 +217,7 @@ func (s *Server) fail(w *response, r *http.Request, err error) {
 		panic(http.ErrAbortHandler) // the client went away; returning would send 200
 	}
 	code := cairn.CodeOf(err)
-	level := slog.LevelDebug
-	if api.StatusOf(code) >= 500 {
-		level = slog.LevelError
-	}
-	s.cfg.Log.Log(r.Context(), level, "request failed", "method", r.Method, "path", r.URL.Path, "code", code, "err", err)
+	s.cfg.Log.Log(r.Context(), levelOf(code), "request failed", "method", r.Method, "path", r.URL.Path, "code", code, "err", err)
 	if w.begun {
 		panic(http.ErrAbortHandler)
 	}
@@ -226,5 +228,23 @@ func (s *Server) fail(w *response, r *http.Request, err error) {
 	writeJSON(w, api.ProblemType, problem.Status, problem)
 	if left {
 		linger(r, w.control)
+	}
+}
+
+// levelOf returns how an error of the code is logged: as an error when the
+// daemon failed, and for debugging when it was asked for what cannot be.
+func levelOf(code cairn.Code) slog.Level {
+	switch code {
+	case cairn.CodeBackupNotFound, cairn.CodeBackupIsPartial:
+		return slog.LevelDebug // the original API has no 400 or 404 there
+	}
+	switch status := api.StatusOf(code); status {
+	case http.StatusHTTPVersionNotSupported, http.StatusNetworkAuthenticationRequired:
+		return slog.LevelDebug
+	default:
+		if status < 500 {
+			return slog.LevelDebug
+		}
+		return slog.LevelError
 	}
 }

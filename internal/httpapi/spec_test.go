@@ -11,6 +11,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
+	"cairn"
 	"cairn/api"
 )
 
@@ -34,6 +36,41 @@ var specification = sync.OnceValue(func() *openapi3.T {
 func TestSpecification(t *testing.T) {
 	if err := specification().Validate(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestUndeclared holds answers to the specification that it does not allow.
+func TestUndeclared(t *testing.T) {
+	for _, test := range []struct {
+		method, path string
+		code         cairn.Code
+		ok           bool
+	}{
+		{"GET", "/backups", cairn.CodeGone, false},
+		{"GET", "/backups", cairn.CodeInvalid, false},
+		{"GET", "/backup/b", cairn.CodeJobNotFound, false},
+		{"POST", "/backups/create", cairn.CodeNothingToUndo, false},
+		{"GET", "/backup/b/creation/status", cairn.CodeCloudLocked, false},
+		{"GET", "/backup/b/restoration/status", cairn.CodeFormatTooNew, false},
+		{"GET", "/backup/b/creation/status", cairn.CodeJobNotFound, true},
+		{"GET", "/backups", cairn.CodeShuttingDown, true},
+		{"POST", "/v1/restoration/undo", cairn.CodeNothingToUndo, true},
+	} {
+		problem := api.ProblemOf(&cairn.Error{Code: test.code, Message: "What happened."})
+		w := httptest.NewRecorder()
+		w.Header().Set("Content-Type", api.ProblemType)
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.WriteHeader(problem.Status)
+		body, err := json.Marshal(problem)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp := w.Result()
+		resp.ContentLength = int64(len(body))
+		if err := conforms(test.method, test.path, resp, body); (err == nil) != test.ok {
+			t.Errorf("%s %s with %s: %v, want it to conform: %t", test.method, test.path, test.code, err, test.ok)
+		}
 	}
 }
 

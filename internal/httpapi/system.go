@@ -30,7 +30,12 @@ func (s *Server) openAPI(w http.ResponseWriter, _ *http.Request) error {
 }
 
 // status is GET /v1/status: what Config.Status says, completed.
-func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
+func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
+	cloud := s.cfg.Backups.Cloud(r.Context()) // first: it sees what Last must not name any more
+	last, changes, ok, err := s.cfg.Backups.Last(r.Context())
+	if err != nil {
+		return err
+	}
 	st, stats := s.cfg.Status(), s.cfg.Documents.Stats()
 	st.APILevel = cairn.APILevel
 	st.DeviceName = s.cfg.Device.Name()
@@ -42,6 +47,10 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 		Revision:  stats.Revision,
 		Line:      stats.Line,
 		Digest:    stats.Digest.String(),
+	}
+	st.Cloud = api.CloudStatusOf(cloud)
+	if ok {
+		st.LastBackup, st.ChangesSinceBackup = api.LastBackupOf(last), &changes
 	}
 	writeJSON(w, api.JSON, http.StatusOK, st)
 	return nil
@@ -98,7 +107,23 @@ func (s *Server) profile() []byte {
 	const email = "local@localhost.localdomain" // clients want one; this one is nobody's
 	var o rawjson.Object
 	return o.SetText("id", s.cfg.Device.User()).SetText("name", "local").SetText("email", email).
-		Set("aesthetics", []byte(`{"theme":{"dark":false},"font":{"size":14}}`)).JSON()
+		Set("aesthetics", []byte(`{"theme":{"dark":false},"font":{"size":14}}`)).
+		Set("allocation", s.allocation()).JSON()
+}
+
+// allocation is the AllocationCloud of the local user, or nil while no cloud is
+// ready. Clients take the user as connected when its status is RUNNING. They
+// want URLs, of a service that our cloud is not: an id stands in for them.
+func (s *Server) allocation() []byte {
+	cloud, ok := s.cfg.Backups.Connected()
+	if !ok {
+		return nil
+	}
+	var o, url, urls rawjson.Object
+	url.SetText("status", "RUNNING").SetText("url", "urn:uuid:"+cloud)
+	urls.Set("base", url.JSON()).Set("id", url.JSON())
+	return o.SetText("id", cloud).SetText("user", s.cfg.Device.User()).Set("urls", urls.JSON()).
+		Set("status", []byte(`{"cloud":"RUNNING"}`)).SetText("project", "cairn").JSON()
 }
 
 // user is GET /user: {"user"?: UserProfile}.
@@ -133,7 +158,13 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
 	return writeRaw(w, []byte(`{"iterable":[]}`))
 }
 
-// allocations is GET /allocations: none, since no cloud can be connected yet.
+// allocations is GET /allocations: the cloud, while the user is signed in and
+// it is ready.
 func (s *Server) allocations(w http.ResponseWriter, _ *http.Request) error {
-	return writeRaw(w, []byte(`{"iterable":[]}`))
+	var o rawjson.Object
+	list := rawjson.Array()
+	if allocation := s.allocation(); allocation != nil && s.cfg.Device.SignedIn() {
+		list = rawjson.Array(allocation)
+	}
+	return writeRaw(w, o.Set("iterable", list).JSON())
 }

@@ -77,6 +77,9 @@ func TestStatus(t *testing.T) {
 		"database": map[string]any{
 			"documents": 1.0, "deletions": 1.0, "bytes": 7.0, "revision": 3.0, "line": stats.Line, "digest": stats.Digest.String(),
 		},
+		"cloud": map[string]any{
+			"url": "file:///b", "state": "ready", "local": false, "backups": 0.0, "backups_made": 0.0, "unreadable": []any{},
+		},
 	}
 	if diff := cmp.Diff(want, parsed(t, d.ok(d.get("/v1/status")))); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -129,11 +132,16 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-func profile() map[string]any {
-	return map[string]any{
+// profile returns the user as clients see it, with another field besides.
+func profile(more ...any) map[string]any {
+	user := map[string]any{
 		"id": userID, "name": "local", "email": "local@localhost.localdomain",
 		"aesthetics": map[string]any{"theme": map[string]any{"dark": false}, "font": map[string]any{"size": 14.0}},
 	}
+	if len(more) == 2 {
+		user[more[0].(string)] = more[1]
+	}
+	return user
 }
 
 // TestSignInAndOut holds what is shown of the user to whether it is signed in.

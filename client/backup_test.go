@@ -1,0 +1,162 @@
+package client_test
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"cairn"
+	"cairn/api"
+	"cairn/client"
+	"cairn/internal/database"
+	"cairn/internal/device"
+	"cairn/internal/httpapi"
+)
+
+// cloud is a cloud of one backup, for a daemon's API. It notes what it is asked.
+type cloud struct {
+	backup cairn.Backup
+	asked  []string
+}
+
+func (f *cloud) ask(format string, a ...any) { f.asked = append(f.asked, fmt.Sprintf(format, a...)) }
+
+func (f *cloud) List(context.Context) ([]cairn.Backup, error) {
+	return []cairn.Backup{f.backup}, nil
+}
+
+func (f *cloud) Backup(_ context.Context, id string) (cairn.Backup, error) {
+	f.ask("backup %s", id)
+	return f.backup, nil
+}
+
+func (f *cloud) Delete(_ context.Context, id string) error {
+	f.ask("delete %s", id)
+	return nil
+}
+
+func (f *cloud) Last(context.Context) (cairn.Base, int64, bool, error) {
+	return cairn.Base{Backup: f.backup.ID, Created: f.backup.Created, Revision: 5, Cloud: "c"}, 2, true, nil
+}
+
+func (f *cloud) Cloud(context.Context) cairn.CloudStatus {
+	return cairn.CloudStatus{URL: "file:///b", ID: "c", State: cairn.CloudReady, Made: 1}
+}
+
+func (f *cloud) Connected() (string, bool) { return "c", true }
+
+// jobs are the jobs of a cloud.
+type jobs struct{ *cloud }
+
+func (j jobs) Create(context.Context) (cairn.Backup, error) {
+	j.ask("create")
+	return j.backup, nil
+}
+
+func (j jobs) CreateFrom(context.Context, iter.Seq2[cairn.Document, error]) (cairn.Backup, error) {
+	return j.backup, nil
+}
+
+func (j jobs) Restore(_ context.Context, id string) (cairn.Backup, error) {
+	j.ask("restore %s", id)
+	return j.backup, nil
+}
+
+func (j jobs) Undo(context.Context) error {
+	j.ask("undo")
+	return nil
+}
+
+func (j jobs) job(kind cairn.JobKind) cairn.Job {
+	return cairn.Job{ID: "j", Kind: kind, Backup: j.backup, Status: cairn.JobInProgress, Progress: cairn.Progress{Done: 1, Total: 2}, Started: j.backup.Created}
+}
+
+func (j jobs) Creation(_ context.Context, id string) (cairn.Job, error) {
+	j.ask("creation %s", id)
+	return j.job(cairn.Creation), nil
+}
+
+func (j jobs) Restoration(_ context.Context, id string) (cairn.Job, error) {
+	j.ask("restoration %s", id)
+	return j.job(cairn.Restoration), nil
+}
+
+func (j jobs) List() []cairn.Job { return []cairn.Job{j.job(cairn.Restoration)} }
+
+// TestBackups calls each operation on backups once.
+func TestBackups(t *testing.T) {
+	dir := t.TempDir()
+	dev, err := device.Open(t.Context(), device.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	db, err := database.Open(t.Context(), database.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	f := &cloud{backup: cairn.Backup{
+		ID: "1_a", Version: "1", Timestamp: "a", Created: time.Date(2026, 11, 23, 7, 25, 41, 123e6, time.UTC), Bytes: 10,
+		DeviceName: "dev box", Platform: "LINUX", Scope: cairn.ScopeAll, Documents: 3, Line: "l", Installation: "i",
+	}}
+	server := httptest.NewServer(httpapi.New(httpapi.Config{
+		Documents: db, Device: dev, Backups: f, Jobs: jobs{f}, Log: slog.New(slog.DiscardHandler),
+	}))
+	defer server.Close()
+	c, ctx := client.New(server.URL), t.Context()
+
+	want := api.Backup{
+		ID: "1_a", Version: "1", Timestamp: "a", Bytes: 10, Created: api.GroupedTimestamp{Value: "2026-11-23T07:25:41.123Z"},
+		DeviceName: "dev box", Platform: "LINUX",
+	}
+	details := api.BackupDetails{
+		Backup: want, Scope: cairn.ScopeAll, Documents: 3, Line: "l", Installation: "i", Digest: "00000000000000000000000000000000",
+	}
+	status := api.BackupStatus{Value: cairn.JobInProgress, Percentage: 50, Backup: want}
+	job := api.Job{
+		ID: "j", Kind: cairn.Restoration, Backup: want, Status: cairn.JobInProgress, Percentage: 50, DoneBytes: 1, TotalBytes: 2,
+		Started: want.Created.Value,
+	}
+	for name, call := range map[string]struct {
+		do    func() (any, error)
+		want  any
+		asked string
+	}{
+		"Backups":           {func() (any, error) { return c.Backups(ctx) }, []api.Backup{want}, ""},
+		"Backup":            {func() (any, error) { return c.Backup(ctx, "1_a") }, want, "backup 1_a"},
+		"BackupDetails":     {func() (any, error) { return c.BackupDetails(ctx, "1_a") }, details, "backup 1_a"},
+		"CreateBackup":      {func() (any, error) { return c.CreateBackup(ctx) }, want, "create"},
+		"RestoreBackup":     {func() (any, error) { return c.RestoreBackup(ctx, "1_a") }, want, "restore 1_a"},
+		"DeleteBackup":      {func() (any, error) { return nil, c.DeleteBackup(ctx, "1_a") }, nil, "delete 1_a"},
+		"UndoRestore":       {func() (any, error) { return nil, c.UndoRestore(ctx) }, nil, "undo"},
+		"CreationStatus":    {func() (any, error) { return c.CreationStatus(ctx, "1_a") }, status, "creation 1_a"},
+		"RestorationStatus": {func() (any, error) { return c.RestorationStatus(ctx, "1_a") }, status, "restoration 1_a"},
+		"Jobs":              {func() (any, error) { return c.Jobs(ctx) }, []api.Job{job}, ""},
+	} {
+		f.asked = nil
+		got, err := call.do()
+		if diff := cmp.Diff(call.want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v (-want +got)\n%s", name, err, diff)
+		}
+		var asked []string
+		if call.asked != "" {
+			asked = []string{call.asked}
+		}
+		if diff := cmp.Diff(asked, f.asked); diff != "" {
+			t.Errorf("%s asked for other things (-want +got)\n%s", name, diff)
+		}
+	}
+	st, err := c.Status(ctx)
+	if err != nil || st.Cloud.State != cairn.CloudReady || st.LastBackup == nil || st.LastBackup.ID != "1_a" || *st.ChangesSinceBackup != 2 {
+		t.Errorf("the status is %+v, %v", st, err)
+	}
+	wantCode(t, "an odd id", func() error { _, err := c.Backup(ctx, "../x"); return err }(), cairn.CodeBackupNotFound)
+	wantCode(t, "no id", func() error { return c.DeleteBackup(ctx, "") }(), cairn.CodeNotFound)
+}

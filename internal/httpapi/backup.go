@@ -1,0 +1,205 @@
+package httpapi
+
+import (
+	"context"
+	"iter"
+	"net/http"
+
+	"cairn"
+	"cairn/api"
+	"cairn/internal/rawjson"
+)
+
+// Backups reads what is in the cloud. Whatever asks the cloud returns the codes
+// of clouds (no_cloud, cloud_locked, cloud_unreachable, ...) besides those that
+// are named here.
+type Backups interface {
+	// List returns the backups of whole databases, newest first.
+	List(ctx context.Context) ([]cairn.Backup, error)
+	// Backup returns one backup of either scope, or cairn.CodeBackupNotFound.
+	Backup(ctx context.Context, id string) (cairn.Backup, error)
+	// Delete deletes one of either scope, or returns cairn.CodeBackupNotFound.
+	Delete(ctx context.Context, id string) error
+	// Last returns the newest backup that the live database knows of, and how
+	// many changes came after it; ok is false when there is none.
+	Last(ctx context.Context) (last cairn.Base, changes int64, ok bool, err error)
+	// Cloud describes the cloud, which it may ask. It never fails: Problem
+	// says why the cloud is not ready.
+	Cloud(ctx context.Context) cairn.CloudStatus
+	// Connected returns the id of the cloud while it is ready, as far as that
+	// is known without asking it: it answers at once.
+	Connected() (cloud string, ok bool)
+}
+
+// Jobs creates and restores backups. Its work outlives the request: a call
+// whose ctx ends returns the cause of that, and the work goes on. It fails with
+// cairn.CodeShuttingDown when the daemon stops.
+type Jobs interface {
+	// Create backs the whole database up.
+	Create(ctx context.Context) (cairn.Backup, error)
+	// CreateFrom backs the given documents up, each of which comes once. It
+	// does not return before it has done with the documents, even when ctx ends.
+	CreateFrom(ctx context.Context, documents iter.Seq2[cairn.Document, error]) (cairn.Backup, error)
+	// Restore replaces the database by a backup. It returns
+	// cairn.CodeBackupNotFound or cairn.CodeBackupIsPartial for one that
+	// cannot be.
+	Restore(ctx context.Context, id string) (cairn.Backup, error)
+	// Undo brings back what the last restoration replaced, or returns
+	// cairn.CodeNothingToUndo.
+	Undo(ctx context.Context) error
+	// Creation and Restoration return the newest job of that kind for a
+	// backup, or cairn.CodeJobNotFound. The id may be any text.
+	Creation(ctx context.Context, id string) (cairn.Job, error)
+	Restoration(ctx context.Context, id string) (cairn.Job, error)
+	// List returns the jobs that run or wait, then those that ended, newest
+	// first.
+	List() []cairn.Job
+}
+
+// signedIn returns an error of cairn.CodeSignedOut unless the user is signed
+// in: the cloud is the user's.
+func (s *Server) signedIn() error {
+	if s.cfg.Device.SignedIn() {
+		return nil
+	}
+	return &cairn.Error{
+		Code:    cairn.CodeSignedOut,
+		Message: "The user is signed out, and backups are the user's.",
+		Hint:    "Sign in with POST /os/sign_in. It takes no password; documents stay as they are.",
+	}
+}
+
+// backupID returns the id in the path. One that cannot be the id of a backup is
+// an error of cairn.CodeBackupNotFound.
+func backupID(r *http.Request) (string, error) {
+	id := r.PathValue("backup")
+	if cairn.ValidateID(id) == nil {
+		return id, nil
+	}
+	return "", &cairn.Error{
+		Code:    cairn.CodeBackupNotFound,
+		Message: "There is no backup " + cairn.Quote(id) + ".",
+		Hint:    "GET /backups lists those that are there.",
+	}
+}
+
+// bodyOfBackup reads a body that may hold the Backup of the path once more.
+func bodyOfBackup(r *http.Request) error {
+	body, err := readObject(r)
+	if err != nil {
+		return err
+	}
+	given := rawjson.Get(body, "id")
+	if rawjson.IsNull(given) {
+		return nil
+	}
+	if id, ok := rawjson.Text(given); ok && id == r.PathValue("backup") {
+		return nil
+	}
+	return &cairn.Error{
+		Code:    cairn.CodeInvalid,
+		Message: "The body is of another backup than the path. Nothing was changed.",
+		Hint:    "Send the Backup that has the id in the path, or no body.",
+	}
+}
+
+// listBackups is GET /backups.
+func (s *Server) listBackups(w http.ResponseWriter, r *http.Request) error {
+	if err := s.signedIn(); err != nil {
+		return err
+	}
+	list, err := s.cfg.Backups.List(r.Context())
+	if err != nil {
+		return err
+	}
+	writeJSON(w, api.JSON, http.StatusOK, api.BackupsOf(list))
+	return nil
+}
+
+// findBackup returns the backup of the path.
+func (s *Server) findBackup(r *http.Request) (cairn.Backup, error) {
+	if err := s.signedIn(); err != nil {
+		return cairn.Backup{}, err
+	}
+	id, err := backupID(r)
+	if err != nil {
+		return cairn.Backup{}, err
+	}
+	return s.cfg.Backups.Backup(r.Context(), id)
+}
+
+// getBackup is GET /backup/{backup}.
+func (s *Server) getBackup(w http.ResponseWriter, r *http.Request) error {
+	b, err := s.findBackup(r)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, api.JSON, http.StatusOK, api.BackupOf(b))
+	return nil
+}
+
+// backupDetails is GET /v1/backups/{backup}.
+func (s *Server) backupDetails(w http.ResponseWriter, r *http.Request) error {
+	b, err := s.findBackup(r)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, api.JSON, http.StatusOK, api.BackupDetailsOf(b))
+	return nil
+}
+
+// createBackup is POST /backups/create: SeededBackup, which says nothing, ->
+// Backup.
+func (s *Server) createBackup(w http.ResponseWriter, r *http.Request) error {
+	if err := s.signedIn(); err != nil {
+		return err
+	}
+	if _, err := readObject(r); err != nil {
+		return err
+	}
+	b, err := s.cfg.Jobs.Create(r.Context())
+	if err != nil {
+		return err
+	}
+	writeJSON(w, api.JSON, http.StatusOK, api.BackupOf(b))
+	return nil
+}
+
+// restoreBackup is POST /backup/{backup}/restore: Backup -> Backup.
+func (s *Server) restoreBackup(w http.ResponseWriter, r *http.Request) error {
+	if err := s.signedIn(); err != nil {
+		return err
+	}
+	if err := bodyOfBackup(r); err != nil {
+		return err
+	}
+	id, err := backupID(r)
+	if err != nil {
+		return err
+	}
+	b, err := s.cfg.Jobs.Restore(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, api.JSON, http.StatusOK, api.BackupOf(b))
+	return nil
+}
+
+// deleteBackup is POST /backups/{backup}/delete.
+func (s *Server) deleteBackup(w http.ResponseWriter, r *http.Request) error {
+	if err := s.signedIn(); err != nil {
+		return err
+	}
+	if err := bodyOfBackup(r); err != nil {
+		return err
+	}
+	id, err := backupID(r)
+	if err != nil {
+		return err
+	}
+	if err := s.cfg.Backups.Delete(r.Context(), id); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

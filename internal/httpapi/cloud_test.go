@@ -1,0 +1,152 @@
+package httpapi_test
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"cairn"
+	"cairn/internal/httpapi"
+)
+
+// fakeCloud holds backups in memory, and does jobs at once. It is a
+// httpapi.Backups; its jobs are a httpapi.Jobs.
+type fakeCloud struct {
+	err       error // of all that can fail
+	backups   []cairn.Backup
+	status    cairn.CloudStatus
+	last      *cairn.Base
+	changes   int64
+	connected string
+	jobs      []cairn.Job
+	// working is called with the name of each piece of work before it is
+	// done, if it is not nil.
+	working func(ctx context.Context, name string) error
+
+	mu    sync.Mutex
+	calls []string         // the work that was asked for
+	given []cairn.Document // to CreateFrom, by the last call
+}
+
+// sample is a backup as the wire contract shows one.
+func sample() cairn.Backup {
+	return cairn.Backup{
+		ID: "0.1.0_20261123T072541.123456789Z", Version: "0.1.0", Timestamp: "20261123T072541.123456789Z",
+		Created: time.Date(2026, 11, 23, 8, 25, 41, 123e6, time.FixedZone("", 3600)), Bytes: 359503462,
+		DeviceName: "dev box", Platform: "LINUX", Installation: installation, Line: "0b5cf0b9-5bd3-4b0f-8e0f-000000000001",
+		Scope: cairn.ScopeAll, Revision: 12, Documents: 7, Deletions: 3, JSONBytes: 480,
+		Digest: cairn.DigestOf(document("c", "x", "{}")),
+	}
+}
+
+// sampleJSON is what every answer shows of it.
+const sampleJSON = `{"id":"0.1.0_20261123T072541.123456789Z","version":"0.1.0","timestamp":"20261123T072541.123456789Z",` +
+	`"bytes":359503462,"created":{"value":"2026-11-23T07:25:41.123Z"},"device_name":"dev box","platform":"LINUX"}`
+
+// startCloud is start, and returns the cloud too.
+func startCloud(t *testing.T, changes ...func(*httpapi.Config)) (*daemon, *fakeCloud) {
+	t.Helper()
+	var f *fakeCloud
+	d := start(t, append([]func(*httpapi.Config){func(c *httpapi.Config) {
+		f, c.Spool = c.Backups.(*fakeCloud), t.TempDir()
+	}}, changes...)...)
+	return d, f
+}
+
+// called returns the work that was asked for since the last call.
+func (f *fakeCloud) called() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	calls := f.calls
+	f.calls = nil
+	return calls
+}
+
+func (f *fakeCloud) begin(ctx context.Context, name string) error {
+	f.mu.Lock()
+	f.calls = append(f.calls, name)
+	f.mu.Unlock()
+	if f.working != nil {
+		return f.working(ctx, name)
+	}
+	return f.err
+}
+
+func (f *fakeCloud) List(ctx context.Context) ([]cairn.Backup, error) {
+	return f.backups, f.begin(ctx, "list")
+}
+
+func (f *fakeCloud) Backup(ctx context.Context, id string) (cairn.Backup, error) {
+	if err := f.begin(ctx, "backup "+id); err != nil {
+		return cairn.Backup{}, err
+	}
+	i := slices.IndexFunc(f.backups, func(b cairn.Backup) bool { return b.ID == id })
+	if i < 0 {
+		return cairn.Backup{}, &cairn.Error{Code: cairn.CodeBackupNotFound, Message: "There is none.", Hint: "List them."}
+	}
+	return f.backups[i], nil
+}
+
+func (f *fakeCloud) Delete(ctx context.Context, id string) error { return f.begin(ctx, "delete "+id) }
+
+func (f *fakeCloud) Last(context.Context) (cairn.Base, int64, bool, error) {
+	if f.last == nil || f.err != nil {
+		return cairn.Base{}, 0, false, f.err
+	}
+	return *f.last, f.changes, true, nil
+}
+
+func (f *fakeCloud) Cloud(context.Context) cairn.CloudStatus { return f.status }
+func (f *fakeCloud) Connected() (string, bool)               { return f.connected, f.connected != "" }
+
+// fakeJobs are the jobs of a fakeCloud.
+type fakeJobs struct{ f *fakeCloud }
+
+func (j fakeJobs) Create(ctx context.Context) (cairn.Backup, error) {
+	return j.f.backups[0], j.f.begin(ctx, "create")
+}
+
+func (j fakeJobs) CreateFrom(ctx context.Context, documents iter.Seq2[cairn.Document, error]) (cairn.Backup, error) {
+	if err := j.f.begin(ctx, "create from"); err != nil {
+		return cairn.Backup{}, err
+	}
+	j.f.given = nil
+	for doc, err := range documents {
+		if err != nil {
+			return cairn.Backup{}, err
+		}
+		j.f.given = append(j.f.given, doc)
+	}
+	return j.f.backups[0], nil
+}
+
+func (j fakeJobs) Restore(ctx context.Context, id string) (cairn.Backup, error) {
+	return j.f.backups[0], j.f.begin(ctx, "restore "+id)
+}
+
+func (j fakeJobs) Undo(ctx context.Context) error { return j.f.begin(ctx, "undo") }
+
+func (j fakeJobs) Creation(ctx context.Context, id string) (cairn.Job, error) {
+	return j.find(ctx, cairn.Creation, id)
+}
+
+func (j fakeJobs) Restoration(ctx context.Context, id string) (cairn.Job, error) {
+	return j.find(ctx, cairn.Restoration, id)
+}
+
+func (j fakeJobs) List() []cairn.Job { return j.f.jobs }
+
+func (j fakeJobs) find(ctx context.Context, kind cairn.JobKind, id string) (cairn.Job, error) {
+	if err := j.f.begin(ctx, string(kind)+" "+id); err != nil {
+		return cairn.Job{}, err
+	}
+	for _, job := range j.f.jobs {
+		if job.Kind == kind && job.Backup.ID == id {
+			return job, nil
+		}
+	}
+	return cairn.Job{}, &cairn.Error{Code: cairn.CodeJobNotFound, Message: "There is none.", Hint: "List them."}
+}
