@@ -1,8 +1,9 @@
-// Command cairn keeps a developer's snippets in a local database and serves
-// the Pieces OS API.
+// Command cairn keeps a developer's snippets in a local database, serves the
+// Pieces OS API, and backs the database up.
 //
 //	cairn serve                 starts the daemon
 //	cairn import files DIR      fills its database
+//	cairn backup create         backs it up
 //	cairn status                says what it holds
 //
 // All other verbs speak to a running daemon through package client. This
@@ -26,9 +27,6 @@ import (
 	"cairn"
 )
 
-// version is cairn's own, set by the build.
-var version = "dev"
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
@@ -42,7 +40,8 @@ const (
 	exitUsage       = 2 // the command line is wrong
 	exitUnreachable = 3 // no daemon answers
 	exitGone        = 4 // what was named is not there
-	exitData        = 5 // the data folder or the address cannot be used
+	exitData        = 5 // the data folder or the address cannot be used, or the cloud is full, read-only or damaged
+	exitCloud       = 6 // the cloud cannot be used
 	exitInterrupted = 130
 )
 
@@ -50,7 +49,7 @@ const (
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:           "cairn",
-		Short:         "keep snippets in a local database that serves the Pieces OS API",
+		Short:         "keep snippets in a local database that serves the Pieces OS API, and back it up",
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -63,7 +62,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.SetHelpCommand(helpCommand(root))
-	root.AddCommand(serveCommand(), importCommand(), assetsCommand(), statusCommand(), versionCommand())
+	root.AddCommand(serveCommand(), importCommand(), assetsCommand(), backupCommand(), cloudCommand(), statusCommand(), versionCommand())
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
@@ -142,10 +141,12 @@ func report(w io.Writer, err error) int {
 	switch e.Code {
 	case cairn.CodeUnreachable:
 		return exitUnreachable
-	case cairn.CodeGone:
+	case cairn.CodeGone, cairn.CodeBackupNotFound, cairn.CodeJobNotFound:
 		return exitGone
 	case cairn.CodeInUse, cairn.CodeDiskFull, cairn.CodeReadOnly, cairn.CodeNoPermission, cairn.CodeDamaged, cairn.CodeSchemaTooNew:
 		return exitData
+	case cairn.CodeSignedOut, cairn.CodeNoCloud, cairn.CodeCloudLocked, cairn.CodeNotCloud, cairn.CodeRefused, cairn.CodeCloudLost, cairn.CodeBucketMissing, cairn.CodeFormatTooNew:
+		return exitCloud
 	}
 	return exitFailed
 }

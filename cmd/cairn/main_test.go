@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -64,7 +65,46 @@ func TestRun(t *testing.T) {
 			}
 		})
 	}
+	for range 2 {
+		verbs.Go(func() {
+			code, line, stderr := verb(t, "", "backup", "create")
+			id, _, ok := strings.Cut(strings.TrimPrefix(line, "created "), ":")
+			if code != exitOK || !ok || !strings.Contains(stderr, "on this computer only") {
+				t.Errorf("backup create ends with %d: %q, %s", code, line, stderr)
+				return
+			}
+			if code, list, _ := verb(t, "", "backup", "list"); code != exitOK || !strings.Contains(list, id) {
+				t.Errorf("backup list ends with %d:\n%s", code, list)
+			}
+			if code, shown, _ := verb(t, "", "backup", "show", id); code != exitOK || !strings.Contains(shown, id) {
+				t.Errorf("backup show ends with %d:\n%s", code, shown)
+			}
+			if code, st, _ := verb(t, "", "backup", "status", id); code != exitOK || !strings.Contains(st, "COMPLETED  100 %") {
+				t.Errorf("backup status ends with %d:\n%s", code, st)
+			}
+		})
+	}
 	verbs.Wait()
+	_, list, _ := verb(t, "", "backup", "list")
+	id, _, _ := strings.Cut(list, " ")
+	for _, args := range [][]string{{"backup", "restore", id}, {"backup", "undo"}, {"backup", "delete", id}, {"status"}, {"cloud", "key"}} {
+		if code, _, stderr := verb(t, "", args...); code != exitOK {
+			t.Errorf("%q ends with %d: %s", args, code, stderr)
+		}
+	}
+	if code, _, _ := verb(t, "", "backup", "restore", id); code != exitGone {
+		t.Errorf("backup restore of a deleted one ends with %d", code)
+	}
+	url := strings.TrimSpace(strings.TrimPrefix(line, "listening on "))
+	if resp, err := http.Post(url+"/os/sign_out", "", nil); err != nil || resp.Body.Close() != nil {
+		t.Fatal(err)
+	}
+	if code, text, _ := verb(t, "", "status"); code != exitOK || !strings.Contains(text, ", signed out: no backups until") {
+		t.Errorf("status of who is signed out ends with %d: %s", code, text)
+	}
+	if code, _, stderr := verb(t, "", "backup", "create"); code != exitCloud {
+		t.Errorf("backup create of who is signed out ends with %d: %s", code, stderr)
+	}
 	stop()
 	if code := <-ended; code != exitOK {
 		t.Errorf("the daemon ends with %d\n%s", code, log.String())
@@ -104,6 +144,15 @@ func TestReport(t *testing.T) {
 		{failure(cairn.CodeNoPermission), exitData, "cairn: it failed\nhint: try again\n"},
 		{failure(cairn.CodeDamaged), exitData, "cairn: it failed\nhint: try again\n"},
 		{failure(cairn.CodeSchemaTooNew), exitData, "cairn: it failed\nhint: try again\n"},
+		{failure(cairn.CodeBackupNotFound), exitGone, "cairn: it failed\nhint: try again\n"},
+		{failure(cairn.CodeJobNotFound), exitGone, "cairn: it failed\nhint: try again\n"},
+		{failure(cairn.CodeSignedOut), exitCloud, "cairn: it failed\nhint: try again\n"},
+		{failure(cairn.CodeCloudLocked), exitCloud, "cairn: it failed\nhint: try again\n"},
+		{failure(cairn.CodeNotCloud), exitCloud, "cairn: it failed\nhint: try again\n"},
+		{failure(cairn.CodeBucketMissing), exitCloud, "cairn: it failed\nhint: try again\n"},
+		{failure(cairn.CodeCloudLost), exitCloud, "cairn: it failed\nhint: try again\n"},
+		{failure(cairn.CodeFormatTooNew), exitCloud, "cairn: it failed\nhint: try again\n"},
+		{failure(cairn.CodeBackupIsPartial), exitFailed, "cairn: it failed\nhint: try again\n"},
 	} {
 		var text bytes.Buffer
 		if code := report(&text, test.err); code != test.code || text.String() != test.text {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,18 +12,23 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 
+	"filippo.io/age"
 	"github.com/spf13/cobra"
 
 	"cairn"
 	"cairn/api"
 	"cairn/internal/asset"
+	"cairn/internal/backup"
+	"cairn/internal/cloud"
 	"cairn/internal/database"
 	"cairn/internal/device"
 	"cairn/internal/durable"
 	"cairn/internal/httpapi"
+	"cairn/internal/jobs"
 	"cairn/internal/web"
 )
 
@@ -40,6 +46,8 @@ address and runs until it is interrupted.`,
 	}
 	data := dataFlag(cmd)
 	listen := cmd.Flags().String("listen", "", "the one `address` to listen on, as 127.0.0.1:PORT (default $CAIRN_LISTEN; port 0 takes a free one)")
+	place := cmd.Flags().String("cloud", "", "the `place` for backups: a folder, or its file:// URL (default $CAIRN_CLOUD, else cloud in the data folder)")
+	key := cmd.Flags().String("key", "", "the `file` with the key of that place, where the data folder lacks it (default $CAIRN_KEY)")
 	level := cmd.Flags().String("log-level", "info", "the `level` of what is logged on standard error: debug, info, warn or error")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		var lv slog.Level
@@ -59,11 +67,21 @@ address and runs until it is interrupted.`,
 				return err // before the data folder is touched
 			}
 		}
+		where, err := parsePlace(cmp.Or(*place, os.Getenv("CAIRN_CLOUD")), dir)
+		if err != nil {
+			return err
+		}
 		d := daemonProcess{
 			dir:    dir,
 			listen: address,
+			place:  where,
 			log:    slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: lv})),
 			stdout: cmd.OutOrStdout(),
+		}
+		if file := cmp.Or(*key, os.Getenv("CAIRN_KEY")); file != "" {
+			if d.identity, err = cloud.ReadKey(file); err != nil {
+				return err
+			}
 		}
 		return d.run(cmd.Context())
 	}
@@ -73,14 +91,19 @@ address and runs until it is interrupted.`,
 // daemonProcess is one run of the daemon: what it opens, in this order, it
 // closes in the opposite one.
 type daemonProcess struct {
-	dir    string
-	listen string
-	log    *slog.Logger
-	stdout io.Writer
+	dir      string
+	listen   string
+	place    place
+	identity *age.X25519Identity // from --key; nil without
+	log      *slog.Logger
+	stdout   io.Writer
 
 	lock      *durable.FileLock
 	device    *device.Device
 	database  *database.DB
+	engine    *backup.Engine
+	connected string // id of the cloud that was opened first; the engine connects one at a time
+	jobs      *jobs.Jobs
 	listeners []net.Listener
 }
 
@@ -90,21 +113,32 @@ type daemonProcess struct {
 // this makes it larger.
 const ballastBytes = 8 << 20
 
+// memoryLimit is what Go should get by with, in bytes: near it, it collects
+// garbage more often instead of letting the heap double. A backup or restoration
+// needs about half of it. It is a soft limit: larger documents get their memory.
+const memoryLimit = 112 << 20
+
 // run serves until ctx ends.
 func (d *daemonProcess) run(ctx context.Context) (err error) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		defer debug.SetMemoryLimit(debug.SetMemoryLimit(memoryLimit))
+	}
 	ballast := make([]byte, ballastBytes)
 	defer runtime.KeepAlive(ballast)
 	defer func() { err = errors.Join(err, d.close()) }()
 	if err := d.open(ctx); err != nil {
 		return err
 	}
-	page, err := web.New(web.Config{Status: d.status, Stats: d.database.Stats})
+	page, err := web.New(web.Config{Status: d.status, Stats: d.database.Stats, Last: d.engine.Last, Cloud: d.engine.Cloud})
 	if err != nil {
 		return err
 	}
 	handler := httpapi.New(httpapi.Config{
 		Documents: d.database,
 		Device:    d.device,
+		Backups:   d.engine,
+		Jobs:      d.jobs,
+		Spool:     filepath.Join(d.dir, spoolFolder),
 		Page:      page,
 		Status:    d.status,
 		Log:       d.log,
@@ -170,6 +204,9 @@ func (d *daemonProcess) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := d.openCloud(ctx); err != nil {
+		return err
+	}
 	d.listeners, err = listen(d.listen, d.log)
 	return err
 }
@@ -206,7 +243,7 @@ func (d *daemonProcess) urls() []string {
 }
 
 func (d *daemonProcess) status() api.Status {
-	return api.Status{Version: version, Platform: cairn.Platform(runtime.GOOS), Data: d.dir, URLs: d.urls()}
+	return api.Status{Version: version, Platform: cairn.Platform(runtime.GOOS), Data: d.dir, URLs: d.urls(), SignedOut: !d.device.SignedIn()}
 }
 
 // drain stops the server: no new work, streams ended, requests under way
@@ -217,6 +254,7 @@ func (d *daemonProcess) drain(server *http.Server, handler *httpapi.Server, cut 
 	ended := make(chan struct{})
 	go func() {
 		handler.Close()
+		d.jobs.Close() // their requests get an answer
 		close(ended)
 	}()
 	err := server.Shutdown(ctx)
@@ -242,6 +280,9 @@ func (d *daemonProcess) close() error {
 		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if d.jobs != nil {
+		d.jobs.Close()
 	}
 	if d.database != nil {
 		errs = append(errs, d.database.Close())

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"cairn"
+	"cairn/internal/asset"
+	"cairn/internal/backup"
+	"cairn/internal/bucket"
+	"cairn/internal/bucket/folder"
+	"cairn/internal/cloud"
+	"cairn/internal/durable"
+	"cairn/internal/jobs"
+)
+
+// openCloud makes the engine and the jobs, and connects to the cloud. A cloud
+// that cannot be used now does not keep the documents from being served; one
+// that can never be is refused.
+func (d *daemonProcess) openCloud(ctx context.Context) error {
+	keys := filepath.Join(d.dir, keysFolder)
+	if err := durable.MkdirAll(keys); err != nil {
+		return cairn.FileError("creating", keys, err)
+	}
+	if _, err := durable.RemoveTemps(keys); err != nil {
+		return cairn.FileError("tidying", keys, err)
+	}
+	d.engine = backup.New(backup.Config{
+		Database: d.database,
+		Device:   d.device,
+		Connect:  d.connect,
+		URL:      d.place.url,
+		Local:    d.place.local,
+		Spool:    filepath.Join(d.dir, spoolFolder),
+		Version:  backupVersion(version),
+		Platform: cairn.Platform(runtime.GOOS),
+		Browse:   browse,
+		Log:      d.log,
+	})
+	d.jobs = jobs.New(jobs.Config{Engine: d.engine, History: d.device, Log: d.log})
+	if err := d.connectFirst(ctx); err != nil {
+		e, ok := errors.AsType[*cairn.Error](err)
+		if !ok || e.Code == cairn.CodeNotCloud {
+			return err
+		}
+		d.log.Warn("backups are not possible now", "cloud", d.place.url, "why", e.Message, "hint", e.Hint, "err", e.Err)
+	}
+	if err := d.jobs.Recover(ctx); err != nil {
+		d.log.Warn("the history of backups and restorations cannot be read", "err", err)
+	}
+	return nil
+}
+
+// connectTime is how long the start waits for a cloud. A folder on a server that
+// is gone may never answer, and the documents do not need it.
+const connectTime = 5 * time.Second
+
+// connectFirst connects to the cloud, and leaves it to itself when that takes
+// long.
+func (d *daemonProcess) connectFirst(ctx context.Context) error {
+	ended := make(chan error, 1)
+	go func() {
+		_, err := d.engine.Connect(ctx)
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(connectTime):
+		return &cairn.Error{
+			Code:    cairn.CodeCloudLost,
+			Message: "The cloud " + d.place.url + " has not answered yet.",
+			Hint:    "The documents are served meanwhile; cairn status says when it has.",
+		}
+	}
+}
+
+// staleAfter is when an unfinished file in the folder of a cloud can be no one's
+// that still writes it.
+const staleAfter = 24 * time.Hour
+
+// connect opens the cloud. A folder that held a cloud before is never made anew:
+// it may be on a disk that is not mounted.
+func (d *daemonProcess) connect(ctx context.Context) (*cloud.Cloud, error) {
+	known, err := d.device.KnownCloud(ctx, d.place.url)
+	if err != nil {
+		return nil, err
+	}
+	store, err := d.openFolder(ctx, known)
+	if err != nil {
+		return nil, err
+	}
+	c, err := cloud.Open(ctx, cloud.Config{
+		Bucket:   bucket.Retry(store, bucket.Policy{}),
+		URL:      d.place.url,
+		Keys:     filepath.Join(d.dir, keysFolder),
+		Identity: d.identity,
+		Known:    known,
+		Foreign:  store.Foreign,
+		Cache:    d.device,
+		Log:      d.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if d.connected != "" && d.connected != c.ID() {
+		return nil, &cairn.Error{
+			Code:    cairn.CodeBucketMissing,
+			Message: "At " + d.place.url + " is another cloud, " + c.ID() + ", than this daemon began with, " + d.connected + ".",
+			Hint:    "Is the right disk mounted? To go on with the other cloud, start cairn again.",
+		}
+	}
+	d.connected = c.ID()
+	// What a crash left half written is nobody's after a day, on whichever
+	// device it was.
+	if _, err := store.Tidy(ctx, staleAfter); err != nil {
+		d.log.Warn("unfinished files of earlier runs could not be removed", "cloud", d.place.url, "err", err)
+	}
+	if c.ID() != known {
+		if err := d.device.SetKnownCloud(ctx, d.place.url, c.ID()); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// openFolder opens the folder of the cloud. It makes the default one, and the
+// last part of one that was given. Whoever has a key expects a cloud, so then
+// the folder must be there, and so it must when a cloud was in it before.
+func (d *daemonProcess) openFolder(ctx context.Context, known string) (*folder.Bucket, error) {
+	path := d.place.path
+	open := folder.Create
+	if known != "" || d.identity != nil && d.place.given {
+		open = folder.Open
+	} else if _, err := os.Stat(filepath.Dir(path)); d.place.given && errors.Is(err, os.ErrNotExist) {
+		return nil, &cairn.Error{
+			Code:    cairn.CodeBucketMissing,
+			Message: "The folder " + filepath.Dir(path) + ", in which the cloud should be, is not there.",
+			Hint:    "Is the disk mounted, and the path right? If so, make the folder, then try again.",
+			Err:     err,
+		}
+	}
+	store, err := open(path)
+	if err != nil {
+		return nil, cloud.Failure(ctx, d.place.url, err)
+	}
+	return store, nil
+}
+
+// browse finds what a person looks for a document by.
+func browse(collection string, json []byte) (name, language, created string) {
+	if collection != cairn.CollectionAssets {
+		return "", "", ""
+	}
+	return asset.Browse(json)
+}

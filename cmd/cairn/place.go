@@ -1,0 +1,68 @@
+package main
+
+import (
+	"errors"
+	"net/url"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"cairn"
+)
+
+const (
+	cloudFolder = "cloud" // in the data folder: the default cloud
+	keysFolder  = "keys"  // in the data folder
+	spoolFolder = "spool" // in the data folder
+)
+
+// ownFolders are where no cloud can be: the data folder and what is in it.
+var ownFolders = []string{".", "generations", keysFolder, spoolFolder}
+
+// A place is where a cloud is: a folder.
+type place struct {
+	path  string // absolute
+	url   string
+	local bool // it is in the data folder
+	given bool // by the user, who may have mistyped it
+}
+
+// parsePlace reads what the user gave for --cloud: a path, or a file URL. The
+// default is in the data folder.
+func parsePlace(given, data string) (place, error) {
+	path := given
+	switch u, err := url.Parse(given); {
+	case given == "":
+		path = filepath.Join(data, cloudFolder)
+	case strings.HasPrefix(given, "file:"):
+		if err != nil || u.Host != "" && u.Host != "localhost" || !strings.HasPrefix(u.Path, "/") || u.RawQuery != "" || u.Fragment != "" {
+			return place{}, badPlace(given)
+		}
+		path = u.Path
+		if runtime.GOOS == "windows" {
+			path = filepath.FromSlash(strings.TrimPrefix(path, "/")) // file:///C:/folder
+		}
+	case strings.Contains(given, "://"):
+		return place{}, badPlace(given)
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return place{}, cairn.FileError("finding", given, err)
+	}
+	slash := filepath.ToSlash(path)
+	if !strings.HasPrefix(slash, "/") {
+		slash = "/" + slash
+	}
+	p := place{path: path, url: (&url.URL{Scheme: "file", Path: slash}).String(), given: given != ""}
+	below, err := filepath.Rel(data, path)
+	p.local = err == nil && filepath.IsLocal(below)
+	if first, _, _ := strings.Cut(filepath.ToSlash(below), "/"); p.local && slices.Contains(ownFolders, first) {
+		return place{}, usageError{errors.New("the cloud " + cairn.Quote(given) + " is where the data folder has files of its own: choose another folder")}
+	}
+	return p, nil
+}
+
+func badPlace(given string) error {
+	return usageError{errors.New("the cloud " + cairn.Quote(given) + " is no folder: it is a path, or file:///absolute/path")}
+}

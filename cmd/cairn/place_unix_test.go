@@ -1,0 +1,48 @@
+//go:build unix
+
+package main
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestParsePlace(t *testing.T) {
+	here, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const data = "/home/ada/data"
+	for _, c := range []struct {
+		given, path, url string
+		local            bool
+	}{
+		{"", data + "/cloud", "file:///home/ada/data/cloud", true},
+		{"/mnt/backups", "/mnt/backups", "file:///mnt/backups", false},
+		{"/mnt/backups/", "/mnt/backups", "file:///mnt/backups", false},
+		{"/home/ada/data/elsewhere/b", "/home/ada/data/elsewhere/b", "file:///home/ada/data/elsewhere/b", true},
+		{"/home/ada/data-2", "/home/ada/data-2", "file:///home/ada/data-2", false},
+		{"/home/ada", "/home/ada", "file:///home/ada", false},
+		{"file:///mnt/my%20backups", "/mnt/my backups", "file:///mnt/my%20backups", false},
+		{"file://localhost/mnt/b", "/mnt/b", "file:///mnt/b", false},
+		{"relative/b", here + "/relative/b", "file://" + here + "/relative/b", false},
+		{"s3", here + "/s3", "file://" + here + "/s3", false},
+		{"a:b", here + "/a:b", "file://" + here + "/a:b", false},
+	} {
+		got, err := parsePlace(c.given, data)
+		if want := (place{c.path, c.url, c.local, c.given != ""}); err != nil || got != want {
+			t.Errorf("parsePlace(%q) = %+v, %v; want %+v", c.given, got, err, want)
+		}
+	}
+	for _, given := range []string{
+		"s3://bucket/prefix", "http://host/x", "file://host/share", "file:relative", "file:", "file:///a?b=c", "file:///a#b", "file:///%zz",
+		data, data + "/keys", data + "/keys/x", data + "/generations", "file://" + data + "/spool",
+	} {
+		got, err := parsePlace(given, data)
+		if _, ok := errors.AsType[usageError](err); !ok || !strings.Contains(err.Error(), given) {
+			t.Errorf("parsePlace(%q) = %+v, %v; want an error of use that names it", given, got, err)
+		}
+	}
+}
