@@ -1,5 +1,6 @@
-// Command bench measures the daemon beside raw SQLite, in one run and on the
-// same documents, so that the ratios mean something on a noisy machine:
+// Command bench measures the daemon beside raw SQLite, and its backups beside
+// the parts that they are made of, in one run and on the same documents, so that
+// the ratios mean something on a noisy machine:
 //
 //	go run ./test/bench
 //	go run ./test/bench -docs 10000 -tmp /fast/disk
@@ -33,6 +34,8 @@ type options struct {
 	seed   uint64
 	tmp    string
 	binary string
+
+	backups bool
 }
 
 func main() {
@@ -42,6 +45,7 @@ func main() {
 	flag.DurationVar(&o.single, "single", time.Second, "how long a round of single writes lasts")
 	flag.Uint64Var(&o.seed, "seed", 1, "which documents")
 	flag.StringVar(&o.tmp, "tmp", "", "where to put the temporary folder: on the disk to measure (default the system's)")
+	flag.BoolVar(&o.backups, "backups", false, "measure backups only")
 	flag.StringVar(&o.binary, "binary", "", "the cairn to measure (default: built from this source)")
 	flag.Parse()
 	o.docs, o.rounds = max(o.docs, 1), max(o.rounds, 1)
@@ -76,7 +80,11 @@ func run(ctx context.Context, o options) (err error) {
 		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(),
 		len(docs), megabytes(docs.bytes()), float64(docs.bytes())/float64(len(docs))/1e3, float64(docs.largest())/1e3)
 	fmt.Printf("%-46s %12s %12s %8s\n", "", "cairn", "raw SQLite", "ratio")
-	for _, step := range []func(context.Context) error{b.singles, b.bulk, b.lists} {
+	steps := []func(context.Context) error{b.singles, b.bulk, b.lists, b.backupsAndBack}
+	if o.backups {
+		steps = []func(context.Context) error{b.bulk, b.backupsAndBack}
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
 		}

@@ -20,6 +20,7 @@ func TestBench(t *testing.T) {
 	for _, name := range []string{
 		"single writes/s, 1 at a time", "single writes/s, 8 at a time", "POST /v1/documents, documents/s",
 		"start to first health answer, ms", "GET /assets, MB/s stored", "GET /v1/documents, MB/s stored",
+		"POST /backups/create, MB/s", "POST /backup/{backup}/restore, MB/s", "stored, MB",
 	} {
 		row := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` +([0-9.]+)`).FindSubmatch(out)
 		if row == nil || regexp.MustCompile(`^[0.]+$`).Match(row[1]) {

@@ -89,25 +89,33 @@ func (r *rawDB) insert(ctx context.Context, docs documents) error {
 
 // scan reads all rows in the order of revisions.
 func (r *rawDB) scan(ctx context.Context, want int64) error {
+	var got int64
+	err := r.each(ctx, func(_ int64, _, _, text string) error {
+		got += int64(len(text))
+		return nil
+	})
+	if err == nil && got != want {
+		err = fmt.Errorf("the scan read %d bytes, not %d", got, want)
+	}
+	return err
+}
+
+// each reads all rows in the order of revisions.
+func (r *rawDB) each(ctx context.Context, fn func(revision int64, collection, id, text string) error) error {
 	rows, err := r.db.QueryContext(ctx, "SELECT revision, collection, id, json FROM documents ORDER BY revision")
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	var got int64
 	for rows.Next() {
 		var revision int64
 		var collection, id, text string
 		if err := rows.Scan(&revision, &collection, &id, &text); err != nil {
 			return err
 		}
-		got += int64(len(text))
+		if err := fn(revision, collection, id, text); err != nil {
+			return err
+		}
 	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	if got != want {
-		return fmt.Errorf("the scan read %d bytes, not %d", got, want)
-	}
-	return nil
+	return rows.Err()
 }
