@@ -25,7 +25,8 @@ run: build ## build, then run the daemon
 test: ## everything that must pass: deps, lint, cross, unit, e2e
 	@MAKE='$(MAKE)' scripts/steps.sh deps lint cross unit e2e
 
-test-long: deps build ## the end-to-end tests at full size
+test-long: deps build ## the tests at full size
+	CAIRN_LONG=1 scripts/gotest.sh -timeout 1h $$(go list ./... | grep -vE '^cairn/test(/|$$)')
 	CAIRN_LONG=1 $(E2E) -timeout 3h
 
 unit: ## the tests of the packages, with the race detector

@@ -19,7 +19,7 @@ import (
 const ordinaryUser = 65534
 
 // TestREADME follows README in a fresh clone: make run, then each command of
-// the walk-through, as it is written there. As root it does so once more as an
+// the walk-through, as it is written there, with the loss of the data folder. As root it does so once more as an
 // ordinary user, with the binary that the first run built.
 func TestREADME(t *testing.T) {
 	clone := filepath.Join(t.TempDir(), "cairn")
@@ -49,107 +49,157 @@ func walkREADME(t *testing.T, clone string, user *syscall.Credential, makeArgs .
 	if user != nil {
 		own(t, home, int(user.Uid))
 	}
-	env := append(os.Environ(), "HOME="+home, "XDG_DATA_HOME=", "CAIRN_DATA=", "CAIRN_URL=", "CAIRN_LISTEN=",
+	env := append(os.Environ(), "HOME="+home, "XDG_DATA_HOME=", "CAIRN_DATA=", "CAIRN_URL=", "CAIRN_LISTEN=", "CAIRN_CLOUD=", "CAIRN_KEY=",
 		"GOCACHE="+goEnv(t, "GOCACHE"), "GOMODCACHE="+goEnv(t, "GOMODCACHE"), "GOFLAGS="+goEnv(t, "GOFLAGS"),
 		"PATH="+os.Getenv("PATH"))
-	url := makeRun(t, clone, env, user, makeArgs)
-
 	readme, err := os.ReadFile(filepath.Join(clone, "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	sh := func(line string) string {
-		t.Helper()
-		cmd := exec.Command("bash", "-euo", "pipefail", "-c", line)
-		cmd.Dir, cmd.Env = clone, env
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
-		var stderr strings.Builder
-		cmd.Stderr = &stderr
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatalf("%s: %v\n%s", line, err, stderr.String())
-		}
-		return string(out)
+	w := walk{t: t, dir: clone, env: env, user: user}
+	w.start("make", append([]string{"--no-print-directory"}, makeArgs...)...)
+	lines := regexp.MustCompile(`(?m)^    ((?:\./bin/cairn|echo|curl|rm|umask|scripts/\S+) .*)$`).FindAllStringSubmatch(string(readme), -1)
+	if len(lines) < 18 {
+		t.Fatalf("README's walk-through has %d commands, not the 18 or more expected", len(lines))
 	}
-	lines := regexp.MustCompile(`(?m)^    ((?:\./bin/cairn|echo|curl) .*)$`).FindAllStringSubmatch(string(readme), -1)
-	if len(lines) < 7 {
-		t.Fatalf("README's walk-through has %d commands, not the 7 or more expected", len(lines))
-	}
-	var listed, added string
 	for _, m := range lines {
-		line := m[1]
-		if strings.Contains(line, "delete ID") {
-			line = strings.Replace(line, "ID", added, 1)
-		}
-		line = strings.Replace(line, "get ID", "get "+listed, 1)
-		line = strings.ReplaceAll(line, "http://127.0.0.1:39300", url)
-		out := sh(line)
-		switch {
-		case strings.Contains(line, "assets list"):
-			listed, _, _ = strings.Cut(out, " ")
-		case strings.Contains(line, "assets add"):
-			added = strings.TrimSpace(out)
-		}
-		if strings.TrimSpace(out) == "" {
-			t.Errorf("%s printed nothing", line)
-		}
+		w.step(m[1])
 	}
-	runSnippet(t, string(readme), url)
+	w.snippet(string(readme))
+	w.stop()
+	if n := len(w.recovered()); n == 0 || n != w.listed {
+		t.Errorf("%d documents were recovered without cairn; the restored database has %d", n, w.listed)
+	}
 }
 
-// makeRun starts the daemon with make, stops it at the end of the test, and
-// returns the last address that it printed: the one that later clients look
-// for.
-func makeRun(t *testing.T, clone string, env []string, user *syscall.Credential, args []string) string {
+// A walk follows README in a clone, as a user with a home folder of their own.
+type walk struct {
+	t    *testing.T
+	dir  string
+	env  []string
+	user *syscall.Credential
+
+	url    string    // of the daemon
+	daemon *exec.Cmd // nil while none runs
+
+	asset, added, backup string // ids that were printed
+	listed               int    // assets in the list that was printed last
+}
+
+// step does one line, with the ids that it names.
+func (w *walk) step(line string) {
+	w.t.Helper()
+	for of, id := range map[string]string{"assets get ID": w.asset, "assets delete ID": w.added, "backup restore ID": w.backup} {
+		if strings.HasSuffix(line, of) {
+			line = strings.TrimSuffix(line, "ID") + id
+		}
+	}
+	switch {
+	case strings.HasPrefix(line, "./bin/cairn serve"):
+		w.stop()
+		w.start("bash", "-c", "exec "+line)
+		return
+	case strings.HasPrefix(line, "rm "):
+		w.stop()
+	}
+	out := w.sh(strings.ReplaceAll(line, "http://127.0.0.1:39300", w.url))
+	first, _, _ := strings.Cut(out, " ")
+	switch {
+	case strings.HasSuffix(line, "assets list"):
+		w.asset, w.listed = first, strings.Count(out, "\n")
+	case strings.Contains(line, "assets add"):
+		w.added = strings.TrimSpace(out)
+	case strings.HasSuffix(line, "backup list"):
+		w.backup = first
+	}
+	silent := strings.HasPrefix(line, "rm ") || strings.HasPrefix(line, "scripts/") || strings.Contains(line, " > ")
+	if !silent && strings.TrimSpace(out) == "" {
+		w.t.Errorf("%s printed nothing", line)
+	}
+}
+
+// sh runs a line that must succeed, and returns what it prints.
+func (w *walk) sh(line string) string {
+	w.t.Helper()
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", line)
+	cmd.Dir, cmd.Env = w.dir, w.env
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: w.user}
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		w.t.Fatalf("%s: %v\n%s", line, err, stderr.String())
+	}
+	return string(out)
+}
+
+// recovered returns the files that the recovery wrote.
+func (w *walk) recovered() []string {
+	return strings.Fields(w.sh(`find ~/recovered -name '*.json'`))
+}
+
+// start starts a daemon with a command, and waits for the last address that it
+// prints: the one that later clients look for. The end of the test stops it.
+func (w *walk) start(name string, args ...string) {
+	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
-	t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, "make", append([]string{"--no-print-directory"}, args...)...)
-	cmd.Dir, cmd.Env = clone, env
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user, Setpgid: true}
+	w.t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir, cmd.Env = w.dir, w.env
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: w.user, Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) // it may have ended
-		_ = cmd.Wait()                                      // make reports the signal
-	})
+	w.daemon = cmd
+	w.t.Cleanup(w.stop)
 	in := bufio.NewReader(stdout)
 	for {
 		line, err := in.ReadString('\n')
 		if err != nil {
-			t.Fatalf("make run ended before it said where it listens: %v\n%s", err, stderr.String())
+			w.t.Fatalf("%s %s ended before it said where it listens: %v\n%s", name, strings.Join(args, " "), err, stderr.String())
 		}
 		if url, ok := strings.CutPrefix(line, "listening on "); ok && strings.Contains(url, "127.0.0.1:393") {
 			go func() { _, _ = io.Copy(io.Discard, in) }() // until the daemon ends
-			return strings.TrimSpace(url)
+			w.url = strings.TrimSpace(url)
+			return
 		}
 	}
 }
 
-// runSnippet runs README's program with the SDK where that is installed.
-func runSnippet(t *testing.T, readme, url string) {
-	t.Helper()
+// stop does what Ctrl-C does, and waits for the end.
+func (w *walk) stop() {
+	if w.daemon == nil {
+		return
+	}
+	_ = syscall.Kill(-w.daemon.Process.Pid, syscall.SIGINT) // it may have ended
+	_ = w.daemon.Wait()                                     // make reports the signal
+	w.daemon = nil
+}
+
+// snippet runs README's program with the SDK where that is installed.
+func (w *walk) snippet(readme string) {
+	w.t.Helper()
 	start := strings.Index(readme, "    import pieces from")
 	if start < 0 {
-		t.Fatal("README shows no program")
+		w.t.Fatal("README shows no program")
 	}
 	program, _, _ := strings.Cut(readme[start:], "\n\n")
-	program = strings.ReplaceAll(strings.ReplaceAll(program, "\n    ", "\n"), "http://127.0.0.1:39300", url)
+	program = strings.ReplaceAll(strings.ReplaceAll(program, "\n    ", "\n"), "http://127.0.0.1:39300", w.url)
 	cmd := exec.Command("node", "--input-type=module", "-e", strings.TrimSpace(program))
-	cmd.Dir = filepath.Join(repository(t), "test", "sdk")
+	cmd.Dir = filepath.Join(repository(w.t), "test", "sdk")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("README's program: %v\n%s", err, out)
+		w.t.Fatalf("README's program: %v\n%s", err, out)
 	}
 	if n := strings.TrimSpace(string(out)); n == "0" || strings.Trim(n, "0123456789") != "" {
-		t.Errorf("README's program printed %q, not how many assets there are", n)
+		w.t.Errorf("README's program printed %q, not how many assets there are", n)
 	}
 }
 

@@ -155,22 +155,19 @@ func short(err *openapi3.SchemaError) string {
 
 // route returns the operation that a request is for, nil when there is none.
 // Of two paths the one with the earlier literal part counts, as for the
-// standard library's mux.
+// standard library's mux, but whatever methods it has.
 func (s *Spec) route(req *http.Request) (*routers.Route, map[string]string) {
 	var best string
-	for path, item := range s.doc.Paths.Map() {
-		if item.GetOperation(req.Method) == nil {
-			continue
-		}
+	for path := range s.doc.Paths.Map() {
 		if _, ok := match(path, req.URL.EscapedPath()); ok && (best == "" || literalFirst(path, best)) {
 			best = path
 		}
 	}
-	if best == "" {
+	item := s.doc.Paths.Value(best)
+	if item == nil || item.GetOperation(req.Method) == nil {
 		return nil, nil
 	}
 	params, _ := match(best, req.URL.EscapedPath())
-	item := s.doc.Paths.Value(best)
 	return &routers.Route{
 		Spec: s.doc, Path: best, PathItem: item, Method: req.Method, Operation: item.GetOperation(req.Method),
 	}, params
@@ -189,7 +186,7 @@ func match(template, escaped string) (params map[string]string, ok bool) {
 		case err != nil:
 			return nil, false
 		case strings.HasPrefix(w, "{"):
-			if g == "" || g == "." || g == ".." {
+			if g == "" || g == "." || g == ".." || g == "/" {
 				return nil, false
 			}
 			params[strings.Trim(w, "{}")] = g

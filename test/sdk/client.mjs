@@ -16,6 +16,8 @@ export const allocations = new pieces.AllocationsApi(configuration);
 export const assets = new pieces.AssetsApi(configuration);
 export const asset = new pieces.AssetApi(configuration);
 export const format = new pieces.FormatApi(configuration);
+export const backup = new pieces.BackupApi(configuration);
+export const backups = new pieces.BackupsApi(configuration);
 export const { ResponseError } = pieces;
 
 export const json = { 'content-type': 'application/json' };

@@ -74,7 +74,10 @@ describe('around the assets', () => {
   });
 
   test('allocations', async () => {
-    assert.deepEqual((await allocations.allocationsSnapshot()).iterable, []);
+    const [cloud, ...more] = (await allocations.allocationsSnapshot()).iterable;
+    assert.deepEqual(more, []);
+    assert.equal(cloud.status.cloud, 'RUNNING');
+    assert.deepEqual((await user.userSnapshot()).user.allocation, cloud);
   });
 });
 

@@ -1,0 +1,370 @@
+package test
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"cairn"
+	"cairn/api"
+	"cairn/client"
+	"cairn/test/harness"
+)
+
+// readOnlyCloud has the file system of the cloud become read-only.
+func readOnlyCloud(t *testing.T) {
+	e := newEstate(t, filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "cloud"), someParts(t, 9))
+	hide, show := coverReadOnly(t, e.cloud)
+	h := hostility{
+		begin: hide, end: show,
+		write: []cairn.Code{cairn.CodeReadOnly},
+	}
+	e.suffer(t, h)
+	e.startInto(t, h)
+}
+
+// renamedCloud takes the folder of the cloud away.
+func renamedCloud(t *testing.T) {
+	e := newEstate(t, filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "cloud"), someParts(t, 9))
+	rename := func(from, to string) {
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h := hostility{
+		begin: func() { rename(e.cloud, e.cloud+".away") },
+		end:   func() { rename(e.cloud+".away", e.cloud) },
+		write: []cairn.Code{cairn.CodeBucketMissing},
+		read:  []cairn.Code{cairn.CodeBucketMissing},
+	}
+	e.suffer(t, h)
+	e.startInto(t, h)
+}
+
+// unmountedCloud takes the disk of the cloud away. What is there then is the
+// empty folder that it was mounted on. When the disk comes back first, it is
+// another one to the system, as with some that are plugged in anew.
+func unmountedCloud(t *testing.T) {
+	disk, cloud := tmpfs(t, "128m"), filepath.Join(t.TempDir(), "cloud")
+	if err := os.Mkdir(cloud, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	copied, mount := false, func() { mountOver(t, disk, cloud) }
+	mount()
+	e := newEstate(t, filepath.Join(t.TempDir(), "data"), cloud, someParts(t, 9))
+	h := hostility{
+		begin: func() { unmount(t, cloud) },
+		end: func() {
+			if !copied {
+				to := t.TempDir()
+				if err := os.CopyFS(to, os.DirFS(disk)); err != nil {
+					t.Fatal(err)
+				}
+				disk, copied = to, true
+			}
+			mount()
+		},
+		write: []cairn.Code{cairn.CodeBucketMissing},
+		read:  []cairn.Code{cairn.CodeBucketMissing},
+	}
+	e.suffer(t, h)
+	e.startInto(t, h)
+	unmount(t, cloud)
+	if left := allFiles(t, cloud); len(left) > 0 {
+		t.Errorf("something was written to the folder that the disk was mounted on: %q", left)
+	}
+	mount()
+	t.Cleanup(func() { unmount(t, cloud) })
+}
+
+// startInto starts the daemon while the cloud is hostile.
+func (e *estate) startInto(t *testing.T, h hostility) {
+	t.Helper()
+	e.stop(t)
+	h.begin()
+	e.start(t)
+	e.refuses(t, e.creating(), e.cloud, h.write...)
+	if len(h.read) > 0 {
+		e.refuses(t, e.listing(), e.cloud, h.read...)
+		e.unavailable(t, h.read)
+	}
+	e.write(t)
+	h.end()
+	e.works(t)
+}
+
+// A hostility is what becomes of the cloud: what writing to it must say then,
+// and what reading must; no code means that reading works.
+type hostility struct {
+	begin, end  func()
+	write, read []cairn.Code
+}
+
+// suffer has the cloud turn hostile before each operation, and in the middle of
+// it. Nothing may be changed by that, documents go on working, and all works
+// when it is over, without a restart.
+func (e *estate) suffer(t *testing.T, h hostility) {
+	t.Helper()
+	h.begin()
+	e.refuses(t, e.creating(), e.cloud, h.write...)
+	e.refuses(t, e.deleting(), e.cloud, h.write...)
+	if len(h.read) > 0 {
+		e.refuses(t, e.listing(), e.cloud, h.read...)
+		e.refuses(t, e.restoring(), e.cloud, h.read...)
+		e.refuses(t, way{"GET", "/backup/" + e.backup.ID}, e.cloud, h.read...)
+		e.unavailable(t, h.read)
+	} else {
+		e.lists(t, 0)
+		e.restores(t)
+	}
+	e.write(t)
+	h.end()
+	e.works(t)
+
+	e.untidy = true // from here on
+	failed := 0
+	for try := 0; try < 8 && failed < 2; try++ {
+		p := e.amid(t, h, e.creating(), e.uploading(), h.write)
+		if p == nil {
+			e.lists(t, 1)
+			e.undoCreate(t)
+			continue
+		}
+		e.lists(t, 0)
+		failed++
+	}
+	if failed == 0 {
+		t.Error("no creation was interrupted")
+	}
+	failed = 0
+	for try := 0; len(h.read) > 0 && try < 8 && failed < 2; try++ {
+		p := e.amid(t, h, e.restoring(), e.building(0), h.read)
+		if p == nil {
+			e.undo(t)
+			continue
+		}
+		e.unchanged(t)
+		failed++
+	}
+	if failed == 0 && len(h.read) > 0 {
+		t.Error("no restoration was interrupted")
+	}
+	e.works(t)
+}
+
+// amid has a hostility begin in the middle of an operation, and end after it. It
+// returns the problem in the answer.
+func (e *estate) amid(t *testing.T, h hostility, w way, begun func() bool, codes []cairn.Code) *api.Problem {
+	t.Helper()
+	came := false
+	p := e.meanwhile(t, w, begun, func() { h.begin(); came = true })
+	if p != nil {
+		checkProblem(t, w, p, e.cloud, codes...)
+	}
+	if came {
+		h.end()
+	}
+	return p
+}
+
+// unavailable checks that the status tells of the cloud what operations do.
+func (e *estate) unavailable(t *testing.T, codes []cairn.Code) {
+	t.Helper()
+	st, err := e.c.Status(t.Context())
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	p := st.Cloud.Problem
+	if st.Cloud.State != cairn.CloudUnavailable || p == nil || p.Code != codes[0] || p.Detail == "" || p.Hint == "" {
+		t.Errorf("the status says of the cloud %+v and %+v, want %s", st.Cloud, p, codes)
+	}
+}
+
+// restoreOnReadOnlyDisk has the data folder become read-only in the middle of
+// restorations. Files that are open can still be written, as with a folder that
+// somebody mounts anew.
+func restoreOnReadOnlyDisk(t *testing.T) {
+	e := newEstate(t, filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "cloud"), someParts(t, 9))
+	hide, show := coverReadOnly(t, e.data)
+	hide()
+	if p := e.ask(t, e.restoring()); p == nil {
+		t.Error("a restoration into a read-only folder succeeded")
+	} else {
+		checkProblem(t, e.restoring(), p, e.data, cairn.CodeReadOnly)
+	}
+	show()
+	e.unchanged(t)
+	e.untidy = true // until the next start
+	failed := 0
+	for try := 0; try < 6 || try < 12 && failed < 2; try++ {
+		after := time.Duration(try%6) * 15 * time.Millisecond
+		p := e.meanwhile(t, e.restoring(), e.building(0), func() {
+			<-time.After(after)
+			hide()
+		})
+		show() // nothing, if it came too late
+		if p == nil {
+			e.undo(t)
+		} else {
+			checkProblem(t, e.restoring(), p, e.data, cairn.CodeReadOnly)
+			e.unchanged(t)
+			failed++
+		}
+		if t.Failed() {
+			t.Fatalf("this was with the data folder read-only %s after the restoration began to write", after)
+		}
+	}
+	if failed == 0 {
+		t.Error("no restoration was interrupted")
+	}
+	e.works(t)
+	e.stop(t)
+	verifyFolder(t, e.data)
+	e.start(t)
+	e.untidy = false
+	e.unchanged(t)
+}
+
+// coverReadOnly returns functions that make a folder read-only for all that is
+// opened from then on, and end that. Ending what has not begun does nothing.
+func coverReadOnly(t *testing.T, folder string) (hide, show func()) {
+	t.Helper()
+	view := t.TempDir()
+	mountOver(t, folder, view)
+	t.Cleanup(func() { unmount(t, view) })
+	mustRun(t, "mount", "-o", "remount,bind,ro", view)
+	hidden := false
+	show = func() {
+		if hidden {
+			unmount(t, folder)
+		}
+		hidden = false
+	}
+	t.Cleanup(show)
+	return func() { mountOver(t, view, folder); hidden = true }, show
+}
+
+// mountOver shows a folder, as it is, at another one.
+func mountOver(t *testing.T, folder, at string) {
+	t.Helper()
+	if err := syscall.Mount(folder, at, "", syscall.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// unmount takes a disk away, whoever uses it.
+func unmount(t *testing.T, at string) {
+	t.Helper()
+	if err := syscall.Unmount(at, syscall.MNT_DETACH); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestForbiddenCloud has the cloud's owner forbid everything, or writing, to the
+// daemon, which is another user's, or when that is not possible, ordinary.
+func TestForbiddenCloud(t *testing.T) {
+	t.Parallel()
+	public := t.TempDir()
+	makePublic(t, public)
+	data, cloud := filepath.Join(public, "data"), filepath.Join(public, "cloud")
+	for _, dir := range []string{data, cloud} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if os.Getuid() == 0 {
+			own(t, dir, ordinaryUser)
+		}
+	}
+	e := &estate{data: data, cloud: cloud, d: startAsOther(t, public, data, cloud)}
+	e.c = client.New(e.d.URL)
+	someParts(t, 9)(e.c)
+	made, err := e.c.CreateBackup(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.backup, err = e.c.BackupDetails(t.Context(), made.ID); err != nil {
+		t.Fatal(err)
+	}
+	e.backups = listedBackups(t, e.c, cloud)
+	e.write(t)
+	modes := func(mode os.FileMode) func() {
+		return func() {
+			for _, dir := range []string{"backups", "trash", "parts", "indexes", "."} {
+				err := os.Chmod(filepath.Join(cloud, dir), mode)
+				if err != nil && !os.IsNotExist(err) {
+					t.Error(err)
+				}
+			}
+		}
+	}
+	t.Cleanup(modes(0o700)) // so that it can be removed
+	for _, h := range []hostility{
+		{begin: modes(0o500), end: modes(0o700), write: []cairn.Code{cairn.CodeRefused}},
+		{
+			begin: func() { chmod(t, cloud, 0) }, end: func() { chmod(t, cloud, 0o700) },
+			write: []cairn.Code{cairn.CodeRefused}, read: []cairn.Code{cairn.CodeRefused},
+		},
+	} {
+		e.untidy = false
+		e.suffer(t, h)
+		for _, path := range allFiles(t, cloud) {
+			if strings.HasPrefix(filepath.Base(path), ".") {
+				removeFile(t, path)
+			}
+		}
+	}
+}
+
+func chmod(t *testing.T, path string, mode os.FileMode) {
+	t.Helper()
+	if err := os.Chmod(path, mode); err != nil {
+		t.Error(err)
+	}
+}
+
+// startAsOther starts a daemon as an ordinary user, with a binary that that user
+// can read, in a public folder.
+func startAsOther(t *testing.T, public, data, cloud string) *harness.Daemon {
+	t.Helper()
+	text, err := os.ReadFile(harness.Binary(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(public, "cairn")
+	if err := os.WriteFile(binary, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(binary, "serve", "--data", data, "--cloud", cloud, "--listen", "127.0.0.1:0")
+	cmd.Env, cmd.Dir = harness.Command(t, nil).Env, public
+	if os.Getuid() == 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: ordinaryUser, Gid: ordinaryUser}}
+	}
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the daemon did not end well: %v\n%s", err, stderr.String())
+		}
+	})
+	var url string
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if _, scanErr := fmt.Sscanf(line, "listening on %s", &url); err != nil || scanErr != nil {
+		t.Fatalf("the daemon says %q (%v)\n%s", line, err, stderr.String())
+	}
+	return &harness.Daemon{URL: url, Data: data, PID: cmd.Process.Pid}
+}
