@@ -86,7 +86,7 @@ const staleAfter = 24 * time.Hour
 // connect opens the cloud. A folder that held a cloud before is never made anew:
 // it may be on a disk that is not mounted.
 func (d *daemonProcess) connect(ctx context.Context) (*cloud.Cloud, error) {
-	known, err := d.device.KnownCloud(ctx, d.place.url)
+	known, err := d.device.KnownCloud(ctx, d.place.key)
 	if err != nil {
 		return nil, err
 	}
@@ -116,12 +116,16 @@ func (d *daemonProcess) connect(ctx context.Context) (*cloud.Cloud, error) {
 	}
 	d.connected = c.ID()
 	// What a crash left half written is nobody's after a day, on whichever
-	// device it was.
-	if _, err := store.Tidy(ctx, staleAfter); err != nil {
+	// device it was; in the data folder, which is locked, at once.
+	age := staleAfter
+	if d.place.local {
+		age = 0
+	}
+	if _, err := store.Tidy(ctx, age); err != nil {
 		d.log.Warn("unfinished files of earlier runs could not be removed", "cloud", d.place.url, "err", err)
 	}
 	if c.ID() != known {
-		if err := d.device.SetKnownCloud(ctx, d.place.url, c.ID()); err != nil {
+		if err := d.device.SetKnownCloud(ctx, d.place.key, c.ID()); err != nil {
 			return nil, err
 		}
 	}

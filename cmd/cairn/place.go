@@ -24,8 +24,9 @@ var ownFolders = []string{".", "generations", keysFolder, spoolFolder}
 type place struct {
 	path  string // absolute
 	url   string
-	local bool // it is in the data folder
-	given bool // by the user, who may have mistyped it
+	local bool   // it is in the data folder
+	key   string // that device.db knows it by: the url, or where it is in the data folder, which may be moved
+	given bool   // by the user, who may have mistyped it
 }
 
 // parsePlace reads what the user gave for --cloud: a path, or a file URL. The
@@ -57,6 +58,10 @@ func parsePlace(given, data string) (place, error) {
 	p := place{path: path, url: (&url.URL{Scheme: "file", Path: slash}).String(), given: given != ""}
 	below, err := filepath.Rel(data, path)
 	p.local = err == nil && filepath.IsLocal(below)
+	p.key = p.url
+	if p.local {
+		p.key = "data:" + filepath.ToSlash(below)
+	}
 	if first, _, _ := strings.Cut(filepath.ToSlash(below), "/"); p.local && slices.Contains(ownFolders, first) {
 		return place{}, usageError{errors.New("the cloud " + cairn.Quote(given) + " is where the data folder has files of its own: choose another folder")}
 	}

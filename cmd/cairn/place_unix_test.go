@@ -32,7 +32,11 @@ func TestParsePlace(t *testing.T) {
 		{"a:b", here + "/a:b", "file://" + here + "/a:b", false},
 	} {
 		got, err := parsePlace(c.given, data)
-		if want := (place{c.path, c.url, c.local, c.given != ""}); err != nil || got != want {
+		key := c.url
+		if c.local {
+			key = "data:" + strings.TrimPrefix(c.path, data+"/")
+		}
+		if want := (place{c.path, c.url, c.local, key, c.given != ""}); err != nil || got != want {
 			t.Errorf("parsePlace(%q) = %+v, %v; want %+v", c.given, got, err, want)
 		}
 	}
