@@ -165,15 +165,21 @@ func (s *Server) createBackup(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// restoreBackup is POST /backup/{backup}/restore: Backup -> Backup.
-func (s *Server) restoreBackup(w http.ResponseWriter, r *http.Request) error {
+// named returns the id of the backup that a signed-in user wants something done
+// to. The body, which may name it too, must name the same.
+func (s *Server) named(r *http.Request) (id string, err error) {
 	if err := s.signedIn(); err != nil {
-		return err
+		return "", err
 	}
 	if err := bodyOfBackup(r); err != nil {
-		return err
+		return "", err
 	}
-	id, err := backupID(r)
+	return backupID(r)
+}
+
+// restoreBackup is POST /backup/{backup}/restore: Backup -> Backup.
+func (s *Server) restoreBackup(w http.ResponseWriter, r *http.Request) error {
+	id, err := s.named(r)
 	if err != nil {
 		return err
 	}
@@ -187,13 +193,7 @@ func (s *Server) restoreBackup(w http.ResponseWriter, r *http.Request) error {
 
 // deleteBackup is POST /backups/{backup}/delete.
 func (s *Server) deleteBackup(w http.ResponseWriter, r *http.Request) error {
-	if err := s.signedIn(); err != nil {
-		return err
-	}
-	if err := bodyOfBackup(r); err != nil {
-		return err
-	}
-	id, err := backupID(r)
+	id, err := s.named(r)
 	if err != nil {
 		return err
 	}

@@ -229,11 +229,11 @@ func TestPublish(t *testing.T) {
 		{"neither", without, without, true},
 		{"neither, oddly", syscall.EPERM, syscall.EINVAL, true},
 	} {
+		if onWindows && (test.link != nil && test.link != without || test.move != nil && test.move != without) {
+			continue // errors of other systems
+		}
 		t.Run(test.name, func(t *testing.T) {
 			b := create(t)
-			if onWindows && (test.link != nil && test.link != without || test.move != nil && test.move != without) {
-				t.Skip("these are errors of other systems")
-			}
 			if test.link != nil {
 				b.link = lacking(test.link)
 			}
