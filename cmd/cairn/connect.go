@@ -49,6 +49,8 @@ func (d *daemonProcess) openCloud(ctx context.Context) error {
 		}
 		d.log.Warn("backups are not possible now", "cloud", d.place.url, "why", e.Message, "hint", e.Hint, "err", e.Err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, connectTime) // it may ask the cloud
+	defer cancel()
 	if err := d.jobs.Recover(ctx); err != nil {
 		d.log.Warn("the history of backups and restorations cannot be read", "err", err)
 	}
@@ -114,13 +116,13 @@ func (d *daemonProcess) connect(ctx context.Context) (*cloud.Cloud, error) {
 			Hint:    "Is the right disk mounted? To go on with the other cloud, start cairn again.",
 		}
 	}
-	d.connected = c.ID()
 	// What a crash left half written is nobody's after a day, on whichever
-	// device it was; in the data folder, which is locked, at once.
+	// device it was; in the data folder, which is locked, at the start.
 	age := staleAfter
-	if d.place.local {
+	if d.place.local && d.connected == "" {
 		age = 0
 	}
+	d.connected = c.ID()
 	if _, err := store.Tidy(ctx, age); err != nil {
 		d.log.Warn("unfinished files of earlier runs could not be removed", "cloud", d.place.url, "err", err)
 	}

@@ -2,9 +2,11 @@ package backup
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"os"
 
@@ -147,6 +149,13 @@ func (u *upload) index(ctx context.Context, s *segment.Segment, parts []segment.
 	object, err := segment.WriteIndex(ctx, f, u.c.Recipient(), *s, parts, u.catalog)
 	if err != nil {
 		return spoolError(u.e.cfg.Spool, err)
+	}
+	hash := sha256.New()
+	if _, err := io.Copy(hash, io.NewSectionReader(f, 0, object.Size)); err != nil {
+		return spoolError(u.e.cfg.Spool, err)
+	}
+	if segment.Sum(hash.Sum(nil)) != object.SHA256 {
+		return spoiled(f.Name())
 	}
 	object.Name = u.c.IndexName()
 	if err := u.c.Put(ctx, object.Name, f); err != nil {

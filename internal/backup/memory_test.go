@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,11 +23,14 @@ import (
 // TestSpill has a store that takes nothing: parts wait in files, and the scan
 // ends without them. No file is left, also when nobody wants them any more.
 func TestSpill(t *testing.T) {
-	t.Run("sent in the end", func(t *testing.T) { testSpill(t, false) })
-	t.Run("cancelled", func(t *testing.T) { testSpill(t, true) })
+	t.Run("sent in the end", func(t *testing.T) { testSpill(t, false, false) })
+	t.Run("cancelled", func(t *testing.T) { testSpill(t, true, false) })
+	t.Run("spoiled", func(t *testing.T) { testSpill(t, false, true) })
 }
 
-func testSpill(t *testing.T, cancelled bool) {
+// testSpill cancels the creation while parts lie in files, or has the disk give
+// back other bytes than were written to them.
+func testSpill(t *testing.T, cancelled, spoiled bool) {
 	gate := make(chan struct{})
 	store := new(memory.Bucket)
 	var puts atomic.Int64
@@ -56,6 +61,9 @@ func testSpill(t *testing.T, cancelled bool) {
 	for _, name := range h.files() {
 		if strings.HasPrefix(name, "spool/part.") {
 			spooled++
+			if spoiled {
+				flip(t, filepath.Join(h.dir, filepath.FromSlash(name)))
+			}
 		}
 	}
 	if objects := named(objects(t, store), "parts/"); len(objects) > 0 {
@@ -76,6 +84,12 @@ func testSpill(t *testing.T, cancelled bool) {
 		}
 		return
 	}
+	if spoiled {
+		if list := h.list(); cairn.CodeOf(err) != cairn.CodeDamaged || !strings.Contains(err.Error(), "spool") || len(list) > 0 {
+			t.Errorf("of spoiled files it returned %v, and listed are %v", err, list)
+		}
+		return
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,6 +99,19 @@ func testSpill(t *testing.T, cancelled bool) {
 	h.restore(b.ID)
 	if d := h.verify(); d != b.Digest {
 		t.Errorf("restored is %s, want %s", d, b.Digest)
+	}
+}
+
+// flip changes one bit in the middle of a file.
+func flip(t *testing.T, path string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/2] ^= 1
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

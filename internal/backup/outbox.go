@@ -3,8 +3,8 @@ package backup
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -26,18 +26,29 @@ type parcel struct {
 	file  string
 }
 
-// put sends the parcel.
-func (p *parcel) put(ctx context.Context, c *cloud.Cloud, name string) (err error) {
-	var content io.ReadSeeker = bytes.NewReader(p.data)
+// put sends the parcel. One that lay in a file is compared with what was put
+// there: a disk that gives back other bytes must not get them into a backup.
+func (p *parcel) put(ctx context.Context, c *cloud.Cloud, name string) error {
+	data := p.data
 	if p.file != "" {
-		f, err := os.Open(p.file)
-		if err != nil {
+		var err error
+		if data, err = os.ReadFile(p.file); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, f.Close()) }()
-		content = f
+		if segment.Sum(sha256.Sum256(data)) != p.sum {
+			return spoiled(p.file)
+		}
 	}
-	return c.Put(ctx, name, content)
+	return c.Put(ctx, name, bytes.NewReader(data))
+}
+
+// spoiled says that a file in the spool is not what was written.
+func spoiled(file string) error {
+	return &cairn.Error{
+		Code:    cairn.CodeDamaged,
+		Message: "The disk gives back something else than what was written to " + file + ". No backup was made.",
+		Hint:    "Check the health of the disk of the data folder, then try again.",
+	}
 }
 
 // spareBytes is the room on the disk that spooled parts leave to others.
