@@ -27,16 +27,19 @@ const DigestSize = 16
 // of the manifest that carries it.
 type Digest struct{ hi, lo uint64 }
 
-// ContentHash returns the SHA-256 of a document's text: the same wherever and
-// whenever it was written.
-func ContentHash(json []byte) [sha256.Size]byte { return sha256.Sum256(json) }
+// A Hash is the SHA-256 of a document's text: the same wherever and whenever it
+// was written.
+type Hash = [sha256.Size]byte
+
+// ContentHash returns the Hash of a text.
+func ContentHash(json []byte) Hash { return sha256.Sum256(json) }
 
 // DigestOf returns the digest of the set that holds d alone.
 func DigestOf(d Document) Digest { return DigestWith(d, ContentHash(d.JSON)) }
 
 // DigestWith is DigestOf for a document whose ContentHash is known. It does not
 // look at d.JSON.
-func DigestWith(d Document, content [sha256.Size]byte) Digest {
+func DigestWith(d Document, content Hash) Digest {
 	input := make([]byte, 0, maxCollectionBytes+maxIDBytes+2+8+sha256.Size)
 	input = append(input, d.Collection...)
 	input = append(input, 0)

@@ -34,7 +34,7 @@ import (
 type Database interface {
 	Stats() cairn.Stats
 	Path() string
-	Scan(ctx context.Context, after int64, begin func(cairn.Stats) error, row func(cairn.Document) error) error
+	Scan(ctx context.Context, after int64, begin func(cairn.Stats) error, row func(cairn.Document, cairn.Hash) error) error
 	CountChanges(ctx context.Context, after int64) (int64, error)
 	Replace(ctx context.Context, r cairn.Replacement, fill func(prepare func(segment int, docs []cairn.Document) (insert func() error, err error)) error) error
 	Undo(ctx context.Context) error

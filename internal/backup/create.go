@@ -52,8 +52,9 @@ func (e *Engine) CreateFrom(ctx context.Context, documents iter.Seq2[cairn.Docum
 			total.Documents++
 			total.Bytes += int64(len(doc.JSON))
 			doc.Revision = total.Revision
-			total.Digest = total.Digest.Add(cairn.DigestOf(doc))
-			if err := u.row(doc); err != nil {
+			hash := cairn.ContentHash(doc.JSON)
+			total.Digest = total.Digest.Add(cairn.DigestWith(doc, hash))
+			if err := u.row(doc, hash); err != nil {
 				return err
 			}
 		}

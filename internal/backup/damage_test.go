@@ -268,40 +268,51 @@ func TestDamagedManifestIsNotListed(t *testing.T) {
 	}
 }
 
-// TestDamagedDatabase has a bit of a document flip in the database file: no
-// backup is made of it, and one of before heals it.
+// TestDamagedDatabase has a bit of a document, or of the hash beside it, flip in
+// the database file: no backup is made of it, and one of before heals it.
 func TestDamagedDatabase(t *testing.T) {
-	store := new(memory.Bucket)
-	h := newHouse(t, store)
-	h.apply(large().documents...)
-	h.apply(doc("victim", "sound", 100))
-	b := h.create()
-	path := h.db.Path()
-	h.close()
-	text, err := os.ReadFile(path)
+	victim := doc("victim", "sound", 100)
+	hash := cairn.ContentHash(victim.JSON)
+	for name, where := range map[string][]byte{"text": []byte("victim sound"), "hash": hash[:]} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, new(memory.Bucket))
+			h.apply(large().documents...)
+			h.apply(victim)
+			b := h.create()
+			path := h.db.Path()
+			h.close()
+			flipAt(t, path, where)
+			h.open()
+			_, err := h.engine.Create(t.Context(), ignore)
+			if cairn.CodeOf(err) != cairn.CodeDamaged || !strings.Contains(err.Error(), path) {
+				t.Errorf("creating returned %v, want %q and the name of %s", err, cairn.CodeDamaged, path)
+			}
+			if list := h.list(); len(list) != 1 || list[0] != b {
+				t.Errorf("listed are %v, want only %v", list, b)
+			}
+			h.checkTidy(false)
+			h.restore(b.ID)
+			if d := h.verify(); d != b.Digest {
+				t.Errorf("restored is %s, want %s", d, b.Digest)
+			}
+			h.create()
+		})
+	}
+}
+
+// flipAt flips a bit of the bytes that a file holds in one place.
+func flipAt(t *testing.T, path string, where []byte) {
+	t.Helper()
+	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := bytes.Index(text, []byte("victim sound"))
+	i := bytes.Index(data, where)
 	if i < 0 {
-		t.Fatal("the document is not in the file")
+		t.Fatalf("%q is not in the file", where)
 	}
-	text[i] ^= 4
-	if err := os.WriteFile(path, text, 0o600); err != nil {
+	data[i] ^= 4
+	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h.open()
-	_, err = h.engine.Create(t.Context(), ignore)
-	if cairn.CodeOf(err) != cairn.CodeDamaged || !strings.Contains(err.Error(), path) {
-		t.Errorf("creating returned %v, want %q and the name of %s", err, cairn.CodeDamaged, path)
-	}
-	if list := h.list(); len(list) != 1 || list[0] != b {
-		t.Errorf("listed are %v, want only %v", list, b)
-	}
-	h.checkTidy(false)
-	h.restore(b.ID)
-	if d := h.verify(); d != b.Digest {
-		t.Errorf("restored is %s, want %s", d, b.Digest)
-	}
-	h.create()
 }

@@ -32,7 +32,7 @@ func TestSegments(t *testing.T) {
 				source.apply(d)
 			}
 			var rows []cairn.Document
-			err := source.db.Scan(t.Context(), last, func(cairn.Stats) error { return nil }, func(d cairn.Document) error {
+			err := source.db.Scan(t.Context(), last, func(cairn.Stats) error { return nil }, func(d cairn.Document, _ cairn.Hash) error {
 				rows = append(rows, d)
 				last = d.Revision
 				return nil

@@ -56,6 +56,7 @@ const lineBytes = 64 << 10
 // A row is where a document stands in a run.
 type row struct {
 	doc      cairn.Document // without JSON
+	hash     cairn.Hash     // of its JSON
 	from, to int            // its JSON
 }
 
@@ -135,7 +136,7 @@ func (u *upload) line() string {
 }
 
 // row takes the next document.
-func (u *upload) row(doc cairn.Document) error {
+func (u *upload) row(doc cairn.Document, hash cairn.Hash) error {
 	r := u.filling
 	if r != nil && len(r.lines)+len(doc.JSON) > segment.PartBytes {
 		if err := u.dispatch(); err != nil {
@@ -156,6 +157,7 @@ func (u *upload) row(doc cairn.Document) error {
 	end := len(r.lines) - len("}\n")
 	r.rows = append(r.rows, row{
 		doc:  cairn.Document{Revision: doc.Revision, Collection: doc.Collection, ID: doc.ID},
+		hash: hash,
 		from: end - len(doc.JSON),
 		to:   end,
 	})
@@ -243,14 +245,14 @@ func (u *upload) encode() error {
 
 // look adds the documents of a run to the catalog, and counts them.
 func (u *upload) look(r *run, batch *segment.Batch) (got cairn.Stats) {
-	for _, row := range r.rows {
+	for i := range r.rows {
+		row := &r.rows[i]
 		doc := row.doc
 		doc.JSON = r.lines[row.from:row.to]
-		content := cairn.ContentHash(doc.JSON)
-		batch.Add(segment.NewRow(doc, content, u.e.cfg.Browse))
+		batch.Add(segment.NewRow(doc, row.hash, u.e.cfg.Browse))
 		got.Documents++
 		got.Bytes += int64(len(doc.JSON))
-		got.Digest = got.Digest.Add(cairn.DigestWith(doc, content))
+		got.Digest = got.Digest.Add(cairn.DigestWith(doc, row.hash))
 	}
 	return got
 }

@@ -24,13 +24,13 @@ type scanned struct {
 	done func()
 }
 
-func (s scanned) Scan(ctx context.Context, after int64, begin func(cairn.Stats) error, row func(cairn.Document) error) error {
+func (s scanned) Scan(ctx context.Context, after int64, begin func(cairn.Stats) error, row func(cairn.Document, cairn.Hash) error) error {
 	err := s.DB.Scan(ctx, after, func(stats cairn.Stats) error {
 		s.row()
 		return begin(stats)
-	}, func(d cairn.Document) error {
+	}, func(d cairn.Document, hash cairn.Hash) error {
 		s.row()
-		return row(d)
+		return row(d, hash)
 	})
 	s.done()
 	return err

@@ -51,6 +51,7 @@ type batch struct {
 type batchRow struct {
 	cairn.Document
 	crc  int64
+	hash cairn.Hash
 	refs []string
 }
 
@@ -84,7 +85,7 @@ func newBuilder(ctx context.Context, d *DB, r cairn.Replacement) (_ *builder, er
 	if b.stmts, err = prepare(ctx, b.conn); err != nil {
 		return nil, err
 	}
-	if b.documents, err = newBulk(ctx, b.conn, "documents(revision, collection, id, json, crc)"); err != nil {
+	if b.documents, err = newBulk(ctx, b.conn, "documents(revision, collection, id, crc, hash, json)"); err != nil {
 		return nil, err
 	}
 	if b.refs, err = newBulk(ctx, b.conn, "refs(ref, collection, id)"); err != nil {
@@ -110,7 +111,8 @@ func (b *builder) prepare(segment int, docs []cairn.Document) (insert func() err
 			row.refs = b.d.cfg.References(doc.Collection, doc.JSON)
 			slices.Sort(row.refs)
 			row.refs = slices.Compact(row.refs)
-			batch.digest = batch.digest.Add(cairn.DigestOf(doc))
+			row.hash = cairn.ContentHash(doc.JSON)
+			batch.digest = batch.digest.Add(cairn.DigestWith(doc, row.hash))
 			batch.bytes += int64(len(doc.JSON))
 		}
 		batch.rows[i] = row
@@ -153,7 +155,8 @@ func (b *builder) insert(batch batch) error {
 	if b.indexed {
 		return b.merge(batch)
 	}
-	for _, row := range batch.rows {
+	for i := range batch.rows {
+		row := &batch.rows[i]
 		if row.Deleted() {
 			b.w.stats.Deletions++
 			if err := b.w.exec(b.stmts.bury, row.Revision, row.Collection, row.ID); err != nil {
@@ -161,7 +164,7 @@ func (b *builder) insert(batch batch) error {
 			}
 			continue
 		}
-		if err := b.documents.add(row.Revision, row.Collection, row.ID, bytesText(row.JSON), row.crc); err != nil {
+		if err := b.documents.add(row.Revision, row.Collection, row.ID, row.crc, row.hash[:], bytesText(row.JSON)); err != nil {
 			return err
 		}
 		b.w.stats.Documents++

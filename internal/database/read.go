@@ -275,17 +275,17 @@ func count(ctx context.Context, tx *sql.Tx) (stats cairn.Stats, newest int64, er
 		return stats, newest, err
 	}
 	defer rows.Close()
-	for rows.Next() {
-		doc, err := scanDocument(rows)
-		if err != nil {
-			return stats, newest, err
+	err = scanRows(rows, func(doc cairn.Document, hash cairn.Hash) error {
+		if cairn.ContentHash(doc.JSON) != hash {
+			return errChecksum
 		}
 		stats.Documents++
 		stats.Bytes += int64(len(doc.JSON))
-		stats.Digest = stats.Digest.Add(cairn.DigestOf(doc))
+		stats.Digest = stats.Digest.Add(cairn.DigestWith(doc, hash))
 		newest = max(newest, doc.Revision)
-	}
-	return stats, newest, rows.Err()
+		return nil
+	})
+	return stats, newest, err
 }
 
 // setText gives a document the text that the driver made for us alone, if that is

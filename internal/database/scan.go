@@ -7,25 +7,37 @@ import (
 	"cairn"
 )
 
-// scanQuery reads all documents in the order in which they came.
-const scanQuery = "SELECT revision, collection, id, json, crc FROM documents ORDER BY revision"
+// scanQuery reads all documents in the order in which they came, and
+// scanChangesQuery what changed since a revision.
+const (
+	scanQuery        = "SELECT revision, collection, id, crc, hash, json FROM documents ORDER BY revision"
+	scanChangesQuery = `
+		SELECT revision, collection, id, crc, hash, json FROM documents WHERE revision > ?1
+		UNION ALL
+		SELECT revision, collection, id, 0, NULL, NULL FROM deletions WHERE revision > ?1
+		ORDER BY 1`
+)
 
 // Scan shows one consistent moment of the database, whatever is written
 // meanwhile: first its numbers, then each document and each deletion with a
 // revision after the given one, in the order of revisions; after 0, which is
 // all there is, no deletions. It ends with the first error of begin or row.
 //
+// The hash of a document is the one that was noted when it was written. The
+// digest in the numbers is of these hashes, so who adds them up sees one that is
+// not; that of a deletion is zero.
+//
 // While it runs the write-ahead log cannot shrink, so row should not wait for
 // anything slow.
-func (d *DB) Scan(ctx context.Context, after int64, begin func(cairn.Stats) error, row func(cairn.Document) error) error {
+func (d *DB) Scan(ctx context.Context, after int64, begin func(cairn.Stats) error, row func(cairn.Document, cairn.Hash) error) error {
 	g := d.use()
 	defer d.release(g)
 	var refused error
 	err := g.scan(ctx, after, func(stats cairn.Stats) error {
 		refused = begin(stats)
 		return refused
-	}, func(doc cairn.Document) error {
-		refused = row(doc)
+	}, func(doc cairn.Document, hash cairn.Hash) error {
+		refused = row(doc, hash)
 		return refused
 	})
 	if refused != nil {
@@ -34,7 +46,7 @@ func (d *DB) Scan(ctx context.Context, after int64, begin func(cairn.Stats) erro
 	return failure(g.path, err)
 }
 
-func (g *generation) scan(ctx context.Context, after int64, begin func(cairn.Stats) error, row func(cairn.Document) error) error {
+func (g *generation) scan(ctx context.Context, after int64, begin func(cairn.Stats) error, row func(cairn.Document, cairn.Hash) error) error {
 	tx, err := g.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return err
@@ -49,19 +61,39 @@ func (g *generation) scan(ctx context.Context, after int64, begin func(cairn.Sta
 	}
 	query, args := scanQuery, []any(nil)
 	if after > 0 {
-		query, args = changesQuery, []any{after, ""}
+		query, args = scanChangesQuery, []any{after}
 	}
 	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
+	return scanRows(rows, row)
+}
+
+// scanRows hands on rows of revision, collection, id, crc, hash and json; a row
+// without json is a deletion.
+func scanRows(rows *sql.Rows, row func(cairn.Document, cairn.Hash) error) error {
+	var doc cairn.Document
+	var crc int64
+	var noted sql.RawBytes
+	var text sql.NullString
 	for rows.Next() {
-		doc, err := scanDocument(rows)
-		if err != nil {
+		if err := rows.Scan(&doc.Revision, &doc.Collection, &doc.ID, &crc, &noted, &text); err != nil {
 			return err
 		}
-		if err := row(doc); err != nil {
+		var hash cairn.Hash
+		doc.JSON = nil
+		if text.Valid {
+			if len(noted) != len(hash) {
+				return errChecksum
+			}
+			copy(hash[:], noted)
+			if err := setText(&doc, text.String, crc); err != nil {
+				return err
+			}
+		}
+		if err := row(doc, hash); err != nil {
 			return err
 		}
 	}

@@ -33,9 +33,12 @@ func scannedWhile(t *testing.T, db *database.DB, after int64, during func()) (st
 		begun++
 		during()
 		return nil
-	}, func(d cairn.Document) error {
+	}, func(d cairn.Document, hash cairn.Hash) error {
 		if begun != 1 {
 			t.Errorf("a row after %d beginnings", begun)
+		}
+		if d.Deleted() && hash != (cairn.Hash{}) || !d.Deleted() && hash != cairn.ContentHash(d.JSON) {
+			t.Errorf("%s at %d has the hash %x", d.ID, d.Revision, hash)
 		}
 		rows = append(rows, d)
 		return nil
@@ -136,7 +139,7 @@ func TestScanBlocksNobody(t *testing.T) {
 		_, err := db.Apply(t.Context(), []cairn.Document{put(id, fmt.Sprintf(`{"n":%d}`, n)), put(fmt.Sprint("new", n), `{}`), remove("a05")})
 		return err
 	}
-	err := db.Scan(t.Context(), 0, func(cairn.Stats) error { return write("a00") }, func(d cairn.Document) error {
+	err := db.Scan(t.Context(), 0, func(cairn.Stats) error { return write("a00") }, func(d cairn.Document, _ cairn.Hash) error {
 		if d.ID != someNames(6)[n] || len(d.JSON) < 1000 {
 			t.Errorf("row %d is %s of %d bytes", n, d.ID, len(d.JSON))
 		}
@@ -161,7 +164,7 @@ func TestScanErrors(t *testing.T) {
 		"of a context": context.Canceled,
 	} {
 		for _, after := range []int64{0, 1} {
-			err := db.Scan(t.Context(), after, func(cairn.Stats) error { return refusal }, func(cairn.Document) error {
+			err := db.Scan(t.Context(), after, func(cairn.Stats) error { return refusal }, func(cairn.Document, cairn.Hash) error {
 				t.Error("a row after begin refused")
 				return nil
 			})
@@ -169,7 +172,7 @@ func TestScanErrors(t *testing.T) {
 				t.Errorf("%s: Scan = %v, want what begin returned", name, err)
 			}
 			rows := 0
-			err = db.Scan(t.Context(), after, func(cairn.Stats) error { return nil }, func(cairn.Document) error {
+			err = db.Scan(t.Context(), after, func(cairn.Stats) error { return nil }, func(cairn.Document, cairn.Hash) error {
 				rows++
 				return refusal
 			})
@@ -187,7 +190,7 @@ func TestScanErrors(t *testing.T) {
 	defer cancel()
 	for _, already := range []bool{false, true} {
 		rows := 0
-		err := db.Scan(ctx, 0, func(cairn.Stats) error { return nil }, func(cairn.Document) error {
+		err := db.Scan(ctx, 0, func(cairn.Stats) error { return nil }, func(cairn.Document, cairn.Hash) error {
 			rows++
 			cancel()
 			return nil

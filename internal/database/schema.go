@@ -28,7 +28,9 @@ const (
 )
 
 // tables is the layout of a generation. The row id is the revision, so what
-// changed since a revision is the tail of a table; crc is that of [checksum].
+// changed since a revision is the tail of a table; crc is that of [checksum],
+// hash is cairn.ContentHash, which a backup then need not compute. They stand
+// before the text, which may fill many pages.
 // refs is derived: it leads from the ids that Config.References gives to
 // documents. state has one row. bases and journal stand here so that they roll
 // back together with the documents.
@@ -37,8 +39,9 @@ CREATE TABLE documents(
 	revision INTEGER PRIMARY KEY,
 	collection TEXT NOT NULL,
 	id TEXT NOT NULL,
-	json TEXT NOT NULL,
-	crc INTEGER NOT NULL
+	crc INTEGER NOT NULL,
+	hash BLOB NOT NULL,
+	json TEXT NOT NULL
 );
 CREATE TABLE deletions(
 	revision INTEGER PRIMARY KEY,
@@ -177,7 +180,7 @@ func inspect(ctx context.Context, path string) (stats cairn.Stats, err error) {
 		return stats, err
 	}
 	for _, query := range []string{
-		"SELECT revision, collection, id, json, crc FROM documents LIMIT 0",
+		"SELECT revision, collection, id, crc, hash, json FROM documents LIMIT 0",
 		"SELECT revision, collection, id FROM deletions LIMIT 0",
 		"SELECT ref, collection, id FROM refs LIMIT 0",
 		"SELECT cloud, backup, created, revision, segments FROM bases LIMIT 0",

@@ -55,7 +55,7 @@ func TestReadersAcrossReplace(t *testing.T) {
 		replace(t, db, "job", replaced)
 		apply(t, db, put("a06", `{"later":true}`), remove("new"))
 		return nil
-	}, func(d cairn.Document) error { got[3] = append(got[3], describe(d)); return nil })
+	}, func(d cairn.Document, _ cairn.Hash) error { got[3] = append(got[3], describe(d)); return nil })
 	if err != nil {
 		t.Errorf("Scan: %v", err)
 	}
@@ -307,7 +307,7 @@ func TestSwapsConcurrently(t *testing.T) {
 // checkMoment reads in all ways, once.
 func checkMoment(t *testing.T, db *database.DB) {
 	var want, got cairn.Stats
-	err := db.Scan(t.Context(), 0, func(s cairn.Stats) error { want = s; return nil }, func(d cairn.Document) error {
+	err := db.Scan(t.Context(), 0, func(s cairn.Stats) error { want = s; return nil }, func(d cairn.Document, _ cairn.Hash) error {
 		got.Documents++
 		got.Bytes += int64(len(d.JSON))
 		got.Digest = got.Digest.Add(cairn.DigestOf(d))

@@ -172,7 +172,7 @@ func TestOlderUndoIsDropped(t *testing.T) {
 			got = append(got, doc)
 		}
 		return nil
-	}, func(doc cairn.Document) error {
+	}, func(doc cairn.Document, _ cairn.Hash) error {
 		if doc.JSON == nil {
 			t.Errorf("a deletion of %s", doc.ID)
 		}

@@ -31,7 +31,7 @@ func prepare(ctx context.Context, conn *sql.Conn) (statements, error) {
 		{&s.rollback, "ROLLBACK"},
 		{&s.state, stateQuery},
 		{&s.find, "SELECT revision, json, crc FROM documents WHERE collection = ? AND id = ?"},
-		{&s.insert, "INSERT INTO documents(revision, collection, id, json, crc) VALUES(?, ?, ?, ?, ?)"},
+		{&s.insert, "INSERT INTO documents(revision, collection, id, crc, hash, json) VALUES(?, ?, ?, ?, ?, ?)"},
 		{&s.remove, "DELETE FROM documents WHERE revision = ?"},
 		{&s.buried, "SELECT revision FROM deletions WHERE collection = ? AND id = ?"},
 		{&s.bury, "INSERT INTO deletions(revision, collection, id) VALUES(?, ?, ?)"},
@@ -335,9 +335,10 @@ func (w *write) put(old, doc cairn.Document) (cairn.Result, error) {
 	}
 	w.stats.Documents++
 	w.stats.Bytes += int64(len(doc.JSON))
-	w.stats.Digest = w.stats.Digest.Add(cairn.DigestOf(doc))
+	hash := cairn.ContentHash(doc.JSON)
+	w.stats.Digest = w.stats.Digest.Add(cairn.DigestWith(doc, hash))
 	text := bytesText(doc.JSON)
-	err := w.exec(w.stmts.insert, doc.Revision, doc.Collection, doc.ID, text, checksum(doc.Collection, doc.ID, text))
+	err := w.exec(w.stmts.insert, doc.Revision, doc.Collection, doc.ID, checksum(doc.Collection, doc.ID, text), hash[:], text)
 	return cairn.Result{Outcome: outcome, Revision: doc.Revision}, err
 }
 
