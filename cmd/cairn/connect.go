@@ -139,6 +139,13 @@ func (d *daemonProcess) connect(ctx context.Context) (*cloud.Cloud, error) {
 // the folder must be there, and so it must when a cloud was in it before.
 func (d *daemonProcess) openFolder(ctx context.Context, known string) (*folder.Bucket, error) {
 	path := d.place.path
+	if info, err := os.Stat(path); err == nil && !info.IsDir() && known == "" {
+		return nil, &cairn.Error{
+			Code:    cairn.CodeNotCloud,
+			Message: d.place.url + " is a file, and a cloud is a folder.",
+			Hint:    "Choose an empty folder with --cloud. Nothing was written.",
+		}
+	}
 	open := folder.Create
 	if known != "" || d.identity != nil && d.place.given {
 		open = folder.Open
