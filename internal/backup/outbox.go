@@ -80,13 +80,13 @@ func (o *outbox) push(p *parcel) error {
 	p.size = int64(len(p.data))
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.held > 0 && o.held+p.size > o.limit && !o.stopped {
+	for o.held+p.size > o.limit && !o.stopped {
 		spilled, err := o.spill(p)
 		if err != nil {
 			return err
 		}
-		if spilled {
-			break
+		if spilled || o.held == 0 {
+			break // or the disk is full: something has to be sent for there to be room
 		}
 		o.changed.Wait()
 	}
