@@ -84,12 +84,18 @@ type Config struct {
 	// MiB.
 	Workers, Transfers int
 	Memory             int64
+	// Catalog bounds the bytes of catalog rows that are sorted in memory; 0
+	// means 16 MiB.
+	Catalog int
 	// Now tells the time; nil means time.Now. Random draws the digits of a
 	// backup's id; nil means the runtime's.
 	Now    func() time.Time
 	Random func() uint32
 	// Log gets what a person should know besides; nil means slog.Default.
 	Log *slog.Logger
+	// Step, for tests, does each step that changes what is in Spool; nil means
+	// that the step is simply done. Steps of workers come at the same time.
+	Step func(name string, do func() error) error
 }
 
 // An Engine makes and restores backups. Its methods can be called at the same
@@ -118,6 +124,9 @@ func New(cfg Config) *Engine {
 	if cfg.Memory == 0 {
 		cfg.Memory = 48 << 20
 	}
+	if cfg.Catalog == 0 {
+		cfg.Catalog = 16 << 20
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -126,6 +135,9 @@ func New(cfg Config) *Engine {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
+	}
+	if cfg.Step == nil {
+		cfg.Step = func(_ string, do func() error) error { return do() }
 	}
 	e := &Engine{cfg: cfg, connecting: make(chan struct{}, 1), gone: map[string]bool{}}
 	e.connecting <- struct{}{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,18 +17,23 @@ type moment struct {
 	what    string
 	dir     string
 	objects map[string]string
+	cache   map[string][]byte
 }
 
 // A camera copies the data folder and the bucket before and after each step.
 type camera struct {
-	t       *testing.T
-	h       *house
-	store   bucket.Bucket
+	t     *testing.T
+	h     *house
+	store bucket.Bucket
+
+	mu      sync.Mutex
 	moments []moment
 }
 
 func (c *camera) shoot(what string) {
-	c.moments = append(c.moments, moment{what, copyOf(c.t, c.h.dir), objects(c.t, c.store)})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.moments = append(c.moments, moment{what, copyOf(c.t, c.h.dir), objects(c.t, c.store), c.h.device.cached()})
 }
 
 // step does a local step between two pictures.
@@ -79,6 +85,7 @@ func TestCrashes(t *testing.T) {
 					}
 					t.Run(m.what, func(t *testing.T) {
 						crashed := openHouse(t, m.dir, bucketOf(t, m.objects), nil)
+						crashed.device.cache = m.cache
 						got := outcome{made: made}
 						switch _, listed := m.objects[manifestOf(made.ID)]; op {
 						case create:

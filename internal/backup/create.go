@@ -147,8 +147,11 @@ func (u *upload) index(ctx context.Context, s *segment.Segment, parts []segment.
 		err = errors.Join(err, f.Close())
 		u.outbox.forget(f.Name())
 	}()
-	object, err := segment.WriteIndex(ctx, f, u.c.Recipient(), *s, parts, u.catalog)
-	if err != nil {
+	var object segment.Object
+	if err := u.e.cfg.Step("spool.index", func() (err error) {
+		object, err = segment.WriteIndex(ctx, f, u.c.Recipient(), *s, parts, u.catalog)
+		return err
+	}); err != nil {
 		return spoolError(u.e.cfg.Spool, err)
 	}
 	hash := sha256.New()

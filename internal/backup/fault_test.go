@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -25,6 +28,7 @@ import (
 type scene struct {
 	dir     string
 	objects map[string]string
+	cache   map[string][]byte // of manifests, on the device
 	backup  cairn.Backup
 	live    cairn.Stats
 	undo    cairn.Digest
@@ -63,7 +67,7 @@ func newScene(t *testing.T, shape shape) scene {
 	h.apply(doc("a", "after the restoration", 100), deletion("b"))
 	s.live = h.db.Stats()
 	h.close()
-	s.objects = objects(t, store)
+	s.objects, s.cache = objects(t, store), h.device.cached()
 	if s.live.Digest == s.undo || s.live.Digest == s.backup.Digest || s.undo == s.backup.Digest {
 		t.Fatal("two states of the scene are the same")
 	}
@@ -74,12 +78,19 @@ func newScene(t *testing.T, shape shape) scene {
 func (s scene) enter(t testing.TB, through func(bucket.Bucket) bucket.Bucket) (h *house, store *memory.Bucket) {
 	t.Helper()
 	store = bucketOf(t, s.objects)
-	return openHouse(t, copyOf(t, s.dir), through(store), sequential), store
+	h = openHouse(t, copyOf(t, s.dir), through(store), sequential)
+	h.device.cache = maps.Clone(s.cache)
+	return h, store
 }
 
 // sequential has the engine make its calls one after the other, so that they can
-// be counted, and keeps no parts in memory.
-func sequential(cfg *backup.Config) { cfg.Workers, cfg.Transfers, cfg.Memory = 1, 1, 2 }
+// be counted. It keeps no parts in memory, and one row of a catalog, all of
+// which are the longest that there can be.
+func sequential(cfg *backup.Config) {
+	cfg.Workers, cfg.Transfers, cfg.Memory, cfg.Catalog = 1, 1, 2, 1
+	text := strings.Repeat("\x01", segment.MaxTextBytes)
+	cfg.Browse = func(string, []byte) (name, language, created string) { return text, text, text }
+}
 
 // copyOf returns a copy of a folder.
 func copyOf(t testing.TB, dir string) string {
@@ -92,7 +103,7 @@ func copyOf(t testing.TB, dir string) string {
 			return to
 		}
 		// What is no longer needed vanishes in the background.
-		if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), ".db.tmp") {
+		if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), ".tmp") {
 			t.Fatal(err)
 		}
 		if err := os.RemoveAll(to); err != nil {
@@ -221,23 +232,30 @@ const (
 
 	stepFails sabotage = "is skipped and fails"
 	stepLoses sabotage = "is done and fails"
+	stepFills sabotage = "finds the disk full"
 )
 
 var errMade = errors.New("made to fail")
 
-// A saboteur does a sabotage to the call or the step of a number.
+// A saboteur does a sabotage to the call of a number, or to the step of a name.
 type saboteur struct {
 	sabotage sabotage
 	at       int
+	step     string
 	cancel   context.CancelFunc
-	calls    []fault.Call
-	steps    []string
-	off      bool
-	struck   bool
+
+	mu     sync.Mutex // guards what follows; not held while a step is done
+	calls  []fault.Call
+	steps  []string       // each with how many of its name there have been
+	times  map[string]int // of each name
+	off    bool
+	struck bool
 }
 
 // call decides about a call of the bucket.
 func (s *saboteur) call(c fault.Call) fault.Outcome {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.off {
 		return fault.Outcome{}
 	}
@@ -263,25 +281,51 @@ func (s *saboteur) call(c fault.Call) fault.Outcome {
 	return fault.Outcome{}
 }
 
-// step does a local step.
-func (s *saboteur) step(name string, do func() error) error {
-	if s.off {
+// do does a local step. Those of several goroutines come in any order, so they
+// are known by name.
+func (s *saboteur) do(name string, do func() error) error {
+	if !s.strikes(name) {
 		return do()
 	}
-	s.steps = append(s.steps, name)
-	if s.sabotage == "" || len(s.steps) != s.at {
-		return do()
-	}
-	s.struck = true
 	switch s.sabotage {
 	case stepFails:
-		return errMade
+		return &fs.PathError{Op: "write", Path: name, Err: errMade}
+	case stepFills:
+		return &fs.PathError{Op: "write", Path: name, Err: noRoom()}
 	case stepLoses:
-		return errors.Join(do(), errMade)
+		return errors.Join(do(), &fs.PathError{Op: "write", Path: name, Err: errMade})
 	case cancels:
 		s.cancel()
 	}
 	return do()
+}
+
+// strikes notes a step, and reports whether it is the one to sabotage.
+func (s *saboteur) strikes(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.off {
+		return false
+	}
+	if s.times == nil {
+		s.times = map[string]int{}
+	}
+	s.times[name]++
+	step := fmt.Sprint(name, " ", s.times[name])
+	s.steps = append(s.steps, step)
+	if s.sabotage == "" || step != s.step {
+		return false
+	}
+	s.struck = true
+	return true
+}
+
+// rest ends the sabotage, and reports whether there was one.
+func (s *saboteur) rest() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.off = true
+	return s.struck
 }
 
 // A trial is one line of the fault table.
@@ -289,21 +333,24 @@ type trial struct {
 	scene    scene
 	op       operation
 	sabotage sabotage
-	step     bool // of a local step, not of a call
-	at       int
+	step     string // the local step; "" for a call
+	at       int    // the call
 	restart  bool
 	retry    bool // through bucket.Retry
 }
+
+// of reports whether the trial is of a step with a name that begins so.
+func (tr trial) of(prefix string) bool { return strings.HasPrefix(tr.step, prefix) }
 
 // run tries the operation while it is sabotaged, looks at everything, and has it
 // done again.
 func (tr trial) run(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	sab := &saboteur{sabotage: tr.sabotage, at: tr.at, cancel: cancel}
+	sab := &saboteur{sabotage: tr.sabotage, at: tr.at, step: tr.step, cancel: cancel}
 	h, _ := tr.scene.enter(t, func(b bucket.Bucket) bucket.Bucket {
 		b = fault.New(b, func(c fault.Call) fault.Outcome {
-			if tr.step {
+			if tr.step != "" {
 				return fault.Outcome{}
 			}
 			return sab.call(c)
@@ -313,19 +360,14 @@ func (tr trial) run(t *testing.T) {
 		}
 		return b
 	})
-	h.step = func(name string, do func() error) error {
-		if tr.step {
-			return sab.step(name, do)
-		}
-		return do()
-	}
+	h.step = sab.do
 	b, err := tr.op.run(ctx, h, tr.scene)
-	sab.off = true
-	if !sab.struck {
+	if !sab.rest() {
 		t.Fatal("nothing was sabotaged")
 	}
-	tr.judge(t, err)
-	if err == nil && tr.op == create && !tr.step {
+	h.littered = tr.of("spool.remove") && tr.sabotage != stepLoses
+	tr.judge(h, err)
+	if err == nil && tr.op == create && tr.step == "" {
 		last, changes, ok, err := h.engine.Last(t.Context())
 		if made, countErr := h.device.BackupsMade(t.Context(), ""); !ok || last.Backup != b.ID || changes != 0 || made != 1 || errors.Join(err, countErr) != nil {
 			t.Errorf("noted is %v, with %d changes, as one of %d, %v", last.Backup, changes, made, err)
@@ -352,21 +394,29 @@ func (tr trial) run(t *testing.T) {
 }
 
 // judge looks at the error itself.
-func (tr trial) judge(t *testing.T, err error) {
-	t.Helper()
+func (tr trial) judge(h *house, err error) {
+	h.t.Helper()
 	switch {
 	case tr.sabotage == cancels:
 		if err != nil && !errors.Is(err, context.Canceled) {
-			t.Errorf("cancelled, it returned %v", err)
+			h.t.Errorf("cancelled, it returned %v", err)
 		}
-	case tr.step && (tr.op == create || tr.op == remove) && err != nil:
-		t.Errorf("what is noted on the side fails the operation: %v", err)
+	case tr.of("spool.catalog"), tr.of("spool.index"), tr.of("spool.part") && tr.sabotage != stepFills:
+		code := cairn.CodeInternal
+		if tr.sabotage == stepFills {
+			code = cairn.CodeDiskFull
+		}
+		if e, ok := errors.AsType[*cairn.Error](err); !ok || e.Code != code || !strings.Contains(e.Message, filepath.Join(h.dir, "spool")) || e.Hint == "" {
+			h.t.Errorf("without a file that it needs, it returned %v, want one of code %q that names the folder", err, code)
+		}
+	case tr.step != "" && (tr.op == create || tr.op == remove) && err != nil:
+		h.t.Errorf("what it can do without fails the operation: %v", err)
 	case tr.retry && (tr.sabotage == fails || tr.sabotage == loses || tr.sabotage == cuts) && err != nil:
-		t.Errorf("one fault was not survived: %v", err)
+		h.t.Errorf("one fault was not survived: %v", err)
 	case tr.sabotage == refused && err != nil && cairn.CodeOf(err) != cairn.CodeRefused:
-		t.Errorf("got code %q: %v", cairn.CodeOf(err), err)
+		h.t.Errorf("got code %q: %v", cairn.CodeOf(err), err)
 	case (tr.sabotage == leaves || tr.sabotage == losesAll) && err != nil && cairn.CodeOf(err) != cairn.CodeCloudLost:
-		t.Errorf("got code %q: %v", cairn.CodeOf(err), err)
+		h.t.Errorf("got code %q: %v", cairn.CodeOf(err), err)
 	}
 }
 
@@ -384,22 +434,22 @@ func TestFaults(t *testing.T) {
 			for _, tr := range trials(s, op, clean) {
 				percent := 25.0
 				switch {
+				case tr.of("spool.catalog"), tr.of("spool.index"):
+					percent = 40 // there is no other shape with them
 				case shape.name == "index":
 					percent = 4
-				case tr.step:
+				case tr.step != "":
 					percent = 100
 				}
 				if !chosen.has(percent) {
 					continue
 				}
-				what := ""
-				if tr.step {
-					what = clean.steps[tr.at-1]
-				} else {
+				what := tr.step
+				if what == "" {
 					c := clean.calls[tr.at-1]
-					what = string(c.Op) + " " + c.Name
+					what = fmt.Sprint(tr.at, " ", c.Op, " ", c.Name)
 				}
-				name := fmt.Sprintf("%s/%s/%d %s %s restart=%t retry=%t", shape.name, op, tr.at, what, tr.sabotage, tr.restart, tr.retry)
+				name := fmt.Sprintf("%s/%s/%s %s restart=%t retry=%t", shape.name, op, what, tr.sabotage, tr.restart, tr.retry)
 				t.Run(name, func(t *testing.T) { synctest.Test(t, tr.run) })
 			}
 		}
@@ -411,20 +461,25 @@ func count(t *testing.T, s scene, op operation) *saboteur {
 	t.Helper()
 	sab := new(saboteur)
 	h, _ := s.enter(t, func(b bucket.Bucket) bucket.Bucket { return fault.New(b, sab.call) })
-	h.step = sab.step
+	h.step = sab.do
 	if _, err := op.run(t.Context(), h, s); err != nil {
 		t.Fatal(err)
 	}
 	h.close()
+	slices.Sort(sab.steps)
 	return sab
 }
 
 // trials is the fault table of an operation.
 func trials(s scene, op operation, clean *saboteur) (all []trial) {
 	for _, restart := range []bool{false, true} {
-		for at := 1; at <= len(clean.steps); at++ {
-			for _, sabotage := range []sabotage{stepFails, stepLoses, cancels} {
-				all = append(all, trial{s, op, sabotage, true, at, restart, false})
+		for _, step := range clean.steps {
+			kinds := []sabotage{stepFails, stepLoses, cancels}
+			if strings.HasPrefix(step, "spool.") && !strings.HasPrefix(step, "spool.remove") {
+				kinds = append(kinds, stepFills)
+			}
+			for _, sabotage := range kinds {
+				all = append(all, trial{s, op, sabotage, step, 0, restart, false})
 			}
 		}
 		for at := 1; at <= len(clean.calls); at++ {
@@ -436,7 +491,7 @@ func trials(s scene, op operation, clean *saboteur) (all []trial) {
 				kinds = append(kinds, loses, losesAll)
 			}
 			for _, sabotage := range kinds {
-				all = append(all, trial{s, op, sabotage, false, at, restart, false}, trial{s, op, sabotage, false, at, restart, true})
+				all = append(all, trial{s, op, sabotage, "", at, restart, false}, trial{s, op, sabotage, "", at, restart, true})
 			}
 		}
 	}

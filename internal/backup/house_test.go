@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,9 +31,12 @@ type house struct {
 	t      testing.TB
 	dir    string
 	bucket bucket.Bucket
-	// step does each local step: those of the database, and device.count. Nil
-	// means that it is simply done.
+	// step does each local step: those of the database, of the spool and of the
+	// device. Nil means that it is simply done.
 	step func(name string, do func() error) error
+	// littered says that a file of the spool was not removed, which the next
+	// start makes up for.
+	littered bool
 	// edit changes the engine's configuration before it is used.
 	edit func(*backup.Config)
 
@@ -50,6 +56,7 @@ func newHouse(t testing.TB, b bucket.Bucket) *house {
 func openHouse(t testing.TB, dir string, b bucket.Bucket, edit func(*backup.Config)) *house {
 	t.Helper()
 	h := &house{t: t, dir: dir, bucket: b, edit: edit}
+	h.device = &device{house: h, cache: map[string][]byte{}}
 	h.open()
 	t.Cleanup(h.close)
 	return h
@@ -62,7 +69,7 @@ func (h *house) open() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.db, h.device = db, &device{house: h}
+	h.db = db
 	h.engine = h.newEngine()
 }
 
@@ -73,7 +80,8 @@ func (h *house) newEngine() *backup.Engine {
 		Device:   h.device,
 		Connect: func(ctx context.Context) (*cloud.Cloud, error) {
 			c, err := cloud.Open(ctx, cloud.Config{
-				Bucket: h.bucket, URL: "memory", Keys: filepath.Join(h.dir, "keys"), Known: h.cloud, Log: slog.New(slog.DiscardHandler),
+				Bucket: h.bucket, URL: "memory", Keys: filepath.Join(h.dir, "keys"), Known: h.cloud, Cache: h.device,
+				Log: slog.New(slog.DiscardHandler),
 			})
 			if err == nil {
 				h.cloud = c.ID()
@@ -85,6 +93,7 @@ func (h *house) newEngine() *backup.Engine {
 		Version:  "0.1.0",
 		Platform: "LINUX",
 		Log:      slog.New(slog.DiscardHandler),
+		Step:     h.do,
 	}
 	if h.edit != nil {
 		h.edit(&cfg)
@@ -116,6 +125,7 @@ func (h *house) close() {
 func (h *house) restart() {
 	h.t.Helper()
 	h.close()
+	h.littered = false
 	h.open()
 }
 
@@ -127,12 +137,13 @@ func (h *house) do(name string, do func() error) error {
 	return h.step(name, do)
 }
 
-// device is a device that counts in memory.
+// device is a device whose memory outlasts a restart of the house.
 type device struct {
 	house *house
 
-	mu   sync.Mutex
-	made int64
+	mu    sync.Mutex
+	made  int64
+	cache map[string][]byte // of manifests, by the name of the object
 }
 
 func (d *device) Installation() string { return "installation" }
@@ -149,6 +160,34 @@ func (d *device) BackupsMade(context.Context, string) (int64, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.made, nil
+}
+
+func (d *device) Cached(context.Context, string) (map[string][]byte, error) {
+	return d.cached(), nil
+}
+
+func (d *device) cached() map[string][]byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.cache)
+}
+
+func (d *device) Store(_ context.Context, _, name string, data []byte) error {
+	return d.house.do("cache.store", func() error {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.cache[name] = data
+		return nil
+	})
+}
+
+func (d *device) Forget(_ context.Context, _ string, names []string) error {
+	return d.house.do("cache.forget", func() error {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		maps.DeleteFunc(d.cache, func(name string, _ []byte) bool { return slices.Contains(names, name) })
+		return nil
+	})
 }
 
 // doc returns an asset whose text takes about size bytes.
@@ -306,6 +345,7 @@ func (h *house) checkTidy(restarted bool) {
 		switch {
 		case name == "CURRENT", folder == "keys" && !strings.Contains(base, "."):
 		case folder == "generations" && (base == c.Live || base == c.Undo):
+		case folder == "spool" && h.littered:
 		case folder == "generations" && !restarted && slices.Contains(c.Drop, base):
 		default:
 			h.t.Errorf("the file %s is left in the data folder", name)
@@ -333,6 +373,14 @@ func (s sample) has(percent float64) bool {
 		percent /= 3
 	}
 	return s.Float64()*100 < percent
+}
+
+// noRoom is what the system says of a full disk.
+func noRoom() error {
+	if runtime.GOOS == "windows" {
+		return syscall.Errno(112)
+	}
+	return syscall.ENOSPC
 }
 
 // ignore is a report that nobody reads.

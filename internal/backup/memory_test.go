@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -100,6 +101,42 @@ func testSpill(t *testing.T, cancelled, spoiled bool) {
 	if d := h.verify(); d != b.Digest {
 		t.Errorf("restored is %s, want %s", d, b.Digest)
 	}
+}
+
+// TestSpillWithoutRoom has the disk full, and the only part in memory sent just
+// while that shows: the next one takes its place, and does not wait for room
+// that nobody makes any more.
+func TestSpillWithoutRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		slow := &gated{Bucket: new(memory.Bucket), before: func(_ context.Context, name string) {
+			if strings.HasPrefix(name, "parts/") {
+				<-gate
+			}
+		}}
+		h := openHouse(t, t.TempDir(), slow, sequential)
+		h.apply(doc("a", "text", segment.PartBytes/2+1), doc("b", "text", segment.PartBytes/2+1))
+		parts := 0
+		h.step = func(name string, do func() error) error {
+			if name != "spool.part" {
+				return do()
+			}
+			if parts++; parts == 2 {
+				close(gate)
+				synctest.Wait()
+			}
+			return &fs.PathError{Op: "write", Path: name, Err: noRoom()}
+		}
+		b := h.create()
+		if parts != 2 {
+			t.Errorf("%d parts found the disk full, want 2", parts)
+		}
+		h.checkTidy(true)
+		h.restore(b.ID)
+		if d := h.verify(); d != b.Digest {
+			t.Errorf("restored is %s, want %s", d, b.Digest)
+		}
+	})
 }
 
 // flip changes one bit in the middle of a file.

@@ -60,6 +60,7 @@ type outbox struct {
 	folder string
 	limit  int64
 	log    *slog.Logger
+	step   func(name string, do func() error) error
 
 	mu      sync.Mutex
 	changed sync.Cond
@@ -69,8 +70,8 @@ type outbox struct {
 	stopped bool  // nothing more is sent
 }
 
-func newOutbox(folder string, limit int64, log *slog.Logger) *outbox {
-	o := &outbox{folder: folder, limit: limit, log: log}
+func newOutbox(cfg Config) *outbox {
+	o := &outbox{folder: cfg.Spool, limit: cfg.Memory / 2, log: cfg.Log, step: cfg.Step}
 	o.changed.L = &o.mu
 	return o
 }
@@ -86,7 +87,7 @@ func (o *outbox) push(p *parcel) error {
 			return err
 		}
 		if spilled || o.held == 0 {
-			break // or the disk is full: something has to be sent for there to be room
+			break // it lies in a file, or the disk is full and it is the only one in memory
 		}
 		o.changed.Wait()
 	}
@@ -109,7 +110,10 @@ func (o *outbox) spill(p *parcel) (ok bool, err error) {
 	if err != nil {
 		return false, cairn.FileError("writing to", o.folder, err)
 	}
-	_, err = f.Write(p.data)
+	err = o.step("spool.part", func() error {
+		_, err := f.Write(p.data)
+		return err
+	})
 	if err = errors.Join(err, f.Close()); err != nil {
 		err = cairn.FileError("writing", f.Name(), errors.Join(err, os.Remove(f.Name())))
 		if cairn.CodeOf(err) == cairn.CodeDiskFull {
@@ -152,7 +156,7 @@ func (o *outbox) done(p *parcel) {
 // forget removes a file. One that another program has open stays until the next
 // start; no backup fails for that.
 func (o *outbox) forget(file string) {
-	if err := os.Remove(file); err != nil {
+	if err := o.step("spool.remove", func() error { return os.Remove(file) }); err != nil {
 		o.log.Warn("a file of an upload could not be removed; the next start tries again", "file", file, "err", err)
 	}
 }

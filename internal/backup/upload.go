@@ -13,9 +13,6 @@ import (
 	"cairn/internal/segment"
 )
 
-// catalogMemory is how many bytes of catalog rows are sorted in memory.
-const catalogMemory = 16 << 20
-
 // An upload turns rows into parts in the cloud: whoever reads them appends their
 // lines to a run, workers compress and encrypt full runs, and others send them.
 // Each stage waits for the next, but for the last: what a slow store does not
@@ -66,12 +63,13 @@ func newUpload(e *Engine, c *cloud.Cloud, b cairn.Backup, report Report) *upload
 		c:       c,
 		backup:  b,
 		report:  report,
-		catalog: segment.NewCatalog(e.cfg.Spool, catalogMemory),
+		catalog: segment.NewCatalog(e.cfg.Spool, e.cfg.Catalog),
 		free:    make(chan *run, e.cfg.Workers+1),
 		full:    make(chan *run),
-		outbox:  newOutbox(e.cfg.Spool, e.cfg.Memory/2, e.cfg.Log),
+		outbox:  newOutbox(e.cfg),
 		memory:  semaphore.NewWeighted(e.cfg.Memory),
 	}
+	u.catalog.Step = func(do func() error) error { return e.cfg.Step("spool.catalog", do) }
 	for range cap(u.free) {
 		u.free <- &run{} // its memory comes with its first row
 	}
@@ -114,7 +112,7 @@ func (u *upload) run(ctx context.Context, read func(context.Context, *upload) er
 // close gives back what the upload took.
 func (u *upload) close() {
 	u.outbox.discard()
-	if err := u.catalog.Close(); err != nil {
+	if err := u.e.cfg.Step("spool.remove", u.catalog.Close); err != nil {
 		u.e.cfg.Log.Warn("files of an upload could not be removed; the next start tries again", "folder", u.e.cfg.Spool, "err", err)
 	}
 }

@@ -19,6 +19,10 @@ import (
 // A row is sorted as it stands, since every line begins with the collection and
 // the id, and the quote that ends each is less than any character in them.
 type Catalog struct {
+	// Step does the writing of each file; NewCatalog has it simply done. A test
+	// may set it before the first Add.
+	Step func(do func() error) error
+
 	dir    string
 	memory int
 
@@ -59,7 +63,11 @@ const (
 // memory as given, and the rest in files in the folder dir, whose names end in
 // ".tmp". Merging them takes 64 KiB for each.
 func NewCatalog(dir string, memory int) *Catalog {
-	return &Catalog{dir: dir, memory: min(max(memory, minCatalogMemory), maxCatalogMemory)}
+	return &Catalog{
+		Step:   func(do func() error) error { return do() },
+		dir:    dir,
+		memory: min(max(memory, minCatalogMemory), maxCatalogMemory),
+	}
 }
 
 // Add adds the rows of a batch, which the caller keeps. After an error, which
@@ -117,7 +125,7 @@ func (c *Catalog) spill() error {
 		return nil
 	}
 	c.sort()
-	r, err := writeRun(c.dir, 0, c.memorySource())
+	r, err := c.writeRun(0, c.memorySource())
 	if err != nil {
 		return err
 	}
@@ -127,7 +135,7 @@ func (c *Catalog) spill() error {
 		if last[0].level != last[fanIn-1].level {
 			break
 		}
-		if r, err = writeRun(c.dir, last[0].level+1, merge(sourcesOf(last))); err != nil {
+		if r, err = c.writeRun(last[0].level+1, merge(sourcesOf(last))); err != nil {
 			return err
 		}
 		err := removeRuns(last)

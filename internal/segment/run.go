@@ -20,10 +20,10 @@ type run struct {
 	level int // how often its lines were merged
 }
 
-// writeRun writes what a source returns to a new file in dir. It leaves no file
-// behind when it fails.
-func writeRun(dir string, level int, lines source) (r run, err error) {
-	f, err := os.CreateTemp(dir, "catalog.*.tmp")
+// writeRun writes what a source returns to a new file. It leaves no file behind
+// when it fails.
+func (c *Catalog) writeRun(level int, lines source) (r run, err error) {
+	f, err := os.CreateTemp(c.dir, "catalog.*.tmp")
 	if err != nil {
 		return run{}, err
 	}
@@ -36,20 +36,26 @@ func writeRun(dir string, level int, lines source) (r run, err error) {
 	if err := f.Chmod(0o600); err != nil {
 		return r, err
 	}
-	w := bufio.NewWriterSize(f, runBuffer)
+	err = c.Step(func() error { return r.write(lines) })
+	return r, err
+}
+
+// write fills the file with what a source returns.
+func (r *run) write(lines source) error {
+	w := bufio.NewWriterSize(r.file, runBuffer)
 	for {
 		line, err := lines()
 		if errors.Is(err, io.EOF) {
-			return r, w.Flush()
+			return w.Flush()
 		}
 		if err != nil {
-			return r, err
+			return err
 		}
 		if _, err := w.Write(line); err != nil {
-			return r, err
+			return err
 		}
 		if err := w.WriteByte('\n'); err != nil {
-			return r, err
+			return err
 		}
 		r.size += int64(len(line)) + 1
 	}
