@@ -71,6 +71,9 @@ type Config struct {
 	// Log gets what no caller is told, such as failures of the cache; nil
 	// means slog.Default.
 	Log *slog.Logger
+	// Step, for tests, does each step that changes what is in Keys; nil means
+	// that the step is simply done.
+	Step func(name string, do func() error) error
 }
 
 // Format keeps the key out of whatever prints a Config.
@@ -107,6 +110,9 @@ func Open(ctx context.Context, cfg Config) (*Cloud, error) {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
+	}
+	if cfg.Step == nil {
+		cfg.Step = func(_ string, do func() error) error { return do() }
 	}
 	c := &Cloud{cfg: cfg, url: redact(cfg.URL)}
 	data, err := c.findOrCreate(ctx)

@@ -115,7 +115,7 @@ func (c *Cloud) create(ctx context.Context) ([]byte, error) {
 	}
 	if !bucket.Transient(err) && !errors.Is(err, bucket.ErrUnknown) {
 		// Surely not stored, so nothing needs this key.
-		if err := remove(path); err != nil {
+		if err := c.cfg.Step("key.remove", func() error { return remove(path) }); err != nil {
 			c.cfg.Log.Warn("a key file that nothing needs is left", "path", path, "error", err)
 		}
 	}

@@ -107,29 +107,48 @@ func keyText(identity *age.X25519Identity, created time.Time) []byte {
 }
 
 // saveKey writes the key file of a cloud, durably and with mode 0600. A file
-// that is there stays as it is: fs.ErrExist.
+// that is there stays as it is: fs.ErrExist. After any other error there is
+// none, as long as the disk lets it be taken back: one that may not survive a
+// loss of power must not pass for stored at the next try.
 func (c *Cloud) saveKey(cloudID string, identity *age.X25519Identity) error {
 	path := KeyFile(c.cfg.Keys, cloudID)
 	if err := durable.MkdirAll(c.cfg.Keys); err != nil {
 		return err
 	}
 	temp := path + "." + c.randomDigits() + durable.TempSuffix
-	if err := durable.WriteFile(temp, keyText(identity, c.cfg.Now())); err != nil {
+	text := keyText(identity, c.cfg.Now())
+	err := c.cfg.Step("key.write", func() error { return durable.WriteFile(temp, text) })
+	if err == nil {
+		err = c.cfg.Step("key.name", func() error { return moveNew(temp, path) })
+	}
+	err = errors.Join(err, c.cfg.Step("key.clean", func() error { return remove(temp) }))
+	if errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := moveNew(temp, path); err != nil {
-		return errors.Join(err, remove(temp))
+	if err == nil {
+		err = c.cfg.Step("key.sync", func() error { return durable.SyncDir(c.cfg.Keys) })
 	}
-	return durable.SyncDir(c.cfg.Keys)
+	if err != nil {
+		return errors.Join(err, takeBack(path, text))
+	}
+	return nil
 }
 
-// moveNew gives the file temp the name path, which must not be taken.
+// takeBack removes a key file if it holds this very text.
+func takeBack(path string, text []byte) error {
+	if stored, err := readKeyFile(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil || stored != string(text) {
+		return err
+	}
+	return remove(path)
+}
+
+// moveNew gives the file temp the name path, which must not be taken. The file
+// may keep its name too.
 func moveNew(temp, path string) error {
 	err := os.Link(temp, path)
-	if err == nil {
-		return remove(temp)
-	}
-	if errors.Is(err, fs.ErrExist) {
+	if err == nil || errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	// A file system without links. The data folder has one daemon, so nobody
