@@ -69,7 +69,8 @@ const (
 type Config struct {
 	Engine Engine
 	// History gets each job at each change of its status or of its backup's id.
-	// What it fails at is logged, and never fails a job.
+	// What it fails at is logged, never fails a job, and is tried again when the
+	// next job comes and when Jobs are closed.
 	History History
 	// NewID draws the ids of jobs; nil means random UUIDs.
 	NewID func() string
@@ -94,6 +95,9 @@ type Jobs struct {
 	closed  bool
 	queue   []*task     // in order; the first has its turn
 	history []cairn.Job // that have ended, newest first
+	// owed are ids of jobs that have ended, or are gone, of which the history on
+	// disk says something else, since writing it failed.
+	owed map[string]struct{}
 }
 
 // New returns Jobs with nothing to do and no history.
@@ -107,7 +111,7 @@ func New(cfg Config) *Jobs {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	j := &Jobs{cfg: cfg}
+	j := &Jobs{cfg: cfg, owed: map[string]struct{}{}}
 	j.life, j.end = context.WithCancelCause(context.Background())
 	return j
 }
@@ -121,6 +125,7 @@ func (j *Jobs) Close() {
 	j.end(shuttingDown()) // before anybody sees that it is closed
 	j.mu.Unlock()
 	j.work.Wait()
+	j.catchUp()
 }
 
 // Create makes a backup of the whole database and returns it. When ctx ends
@@ -322,8 +327,12 @@ func (j *Jobs) remember(job cairn.Job) (dropped []string) {
 
 // store writes a job to the history on disk, also when all work is cancelled.
 func (j *Jobs) store(job cairn.Job) {
-	if err := j.cfg.History.SaveJob(context.WithoutCancel(j.life), job); err != nil {
+	err := j.cfg.History.SaveJob(context.WithoutCancel(j.life), job)
+	if err != nil {
 		j.cfg.Log.Warn("the history of jobs was not written", "kind", job.Kind, "job", job.ID, "status", job.Status, "err", err)
+	}
+	if job.Status.Ended() { // else there is more to come
+		j.owe(err, job.ID)
 	}
 }
 
@@ -332,7 +341,52 @@ func (j *Jobs) forget(ids ...string) {
 	if len(ids) == 0 {
 		return
 	}
-	if err := j.cfg.History.ForgetJobs(context.WithoutCancel(j.life), ids...); err != nil {
+	err := j.cfg.History.ForgetJobs(context.WithoutCancel(j.life), ids...)
+	if err != nil {
 		j.cfg.Log.Warn("the history of jobs was not written", "forgotten", ids, "err", err)
 	}
+	j.owe(err, ids...)
+}
+
+// owe notes whether the history on disk says what became of jobs, after a write
+// that returned err.
+func (j *Jobs) owe(err error, ids ...string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, id := range ids {
+		if err != nil {
+			j.owed[id] = struct{}{}
+		} else {
+			delete(j.owed, id)
+		}
+	}
+}
+
+// catchUp tries again what writing the history on disk has failed at. What a job
+// has led to is not found out at the next start if by then another one has
+// replaced the database, or the backup was deleted.
+func (j *Jobs) catchUp() {
+	var ended []cairn.Job
+	var gone []string
+	j.mu.Lock()
+	known := map[string]struct{}{}
+	for _, t := range j.queue {
+		known[t.job.ID] = struct{}{} // which is not at its end yet
+	}
+	for _, job := range slices.Backward(j.history) {
+		known[job.ID] = struct{}{}
+		if _, owed := j.owed[job.ID]; owed {
+			ended = append(ended, job)
+		}
+	}
+	for id := range j.owed {
+		if _, ok := known[id]; !ok {
+			gone = append(gone, id)
+		}
+	}
+	j.mu.Unlock()
+	for _, job := range ended {
+		j.store(job)
+	}
+	j.forget(gone...)
 }

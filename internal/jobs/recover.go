@@ -19,6 +19,7 @@ func (j *Jobs) Recover(ctx context.Context) error {
 		return err
 	}
 	restored := j.cfg.Engine.Restored()
+	var changed []cairn.Job
 	for i := range jobs {
 		job := &jobs[i]
 		swapped := job.Kind == cairn.Restoration && restored != "" && job.ID == restored
@@ -37,7 +38,7 @@ func (j *Jobs) Recover(ctx context.Context) error {
 			job.Status, job.Reason = cairn.JobCompleted, nil
 		}
 		j.cfg.Log.Info("a job was cut off", "kind", job.Kind, "job", job.ID, "backup", job.Backup.ID, "status", job.Status)
-		j.store(*job)
+		changed = append(changed, *job)
 	}
 	var dropped []string
 	j.mu.Lock()
@@ -45,6 +46,9 @@ func (j *Jobs) Recover(ctx context.Context) error {
 		dropped = append(dropped, j.remember(job)...)
 	}
 	j.mu.Unlock()
+	for _, job := range changed {
+		j.store(job)
+	}
 	j.forget(dropped...)
 	return nil
 }

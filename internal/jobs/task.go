@@ -111,12 +111,14 @@ func (j *Jobs) wait(ctx context.Context, t *task) (cairn.Backup, error) {
 
 // do carries a task from the queue to its end.
 func (j *Jobs) do(t *task) {
+	j.catchUp() // so that the history has jobs in their order
 	j.save(t)
 	select {
 	case <-t.turn:
 	case <-j.life.Done():
 	}
 	if j.begin(t) {
+		j.catchUp() // before what the last one has led to is undone
 		j.save(t)
 		t.backup, t.err = j.call(t)
 	} else {
