@@ -9,6 +9,7 @@
 package folder
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,9 +41,9 @@ type Bucket struct {
 	publishing sync.Mutex // held where nothing but a lock keeps an object from being replaced
 
 	// What tests replace.
-	link   func(temp, path string) error // neither replaces what is at path
-	move   func(temp, path string) error
-	before func(step) error // is asked before each step of Put; nil lets all pass
+	link func(temp, path string) error // neither replaces what is at path
+	move func(temp, path string) error
+	step func(s step, do func() error) error // does each step of Put and Delete
 }
 
 // Open returns the store in a folder that exists. The error is ErrMissing when
@@ -142,7 +143,11 @@ func (b *Bucket) find(ctx context.Context, name string) (path string, info fs.Fi
 		at = filepath.Join(at, part)
 		info, err = os.Lstat(at)
 		if errors.Is(err, fs.ErrNotExist) {
-			return path, nil, b.notFound()
+			err = b.notFound()
+			if errors.Is(err, bucket.ErrNotFound) {
+				err = cmp.Or(b.settle(filepath.Dir(at)), err) // the call that removed it may have failed then
+			}
+			return path, nil, err
 		}
 		if err != nil {
 			return "", nil, err
@@ -211,15 +216,25 @@ func (b *Bucket) Head(ctx context.Context, name string) (bucket.Object, error) {
 func (b *Bucket) Delete(ctx context.Context, name string) error {
 	path, _, err := b.find(ctx, name)
 	if err == nil {
-		if err = os.Remove(path); errors.Is(err, fs.ErrNotExist) {
+		err = b.do(stepRemove, func() error { return os.Remove(path) })
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
 			err = b.notFound() // deleted since
+		case err != nil:
+			b.doubt(filepath.Dir(path)) // it may be gone all the same
 		}
 	}
-	switch {
-	case err == nil:
-		err = b.sync(filepath.Dir(path))
-	case errors.Is(err, bucket.ErrNotFound):
-		err = b.settle(filepath.Dir(path)) // the call that removed it may have failed then
+	if err == nil || errors.Is(err, bucket.ErrNotFound) {
+		err = b.syncGone(filepath.Dir(path))
 	}
 	return b.describe("deleting", name, err)
+}
+
+// syncGone makes it survive power loss that a name is not in a folder: whoever
+// deleted it may have died before. Where there is no folder, there is no name.
+func (b *Bucket) syncGone(dir string) error {
+	if info, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+		return nil
+	}
+	return b.sync(dir)
 }

@@ -16,24 +16,26 @@ import (
 	"cairn/internal/durable"
 )
 
-// A step is a part of Put, between which a crash can come.
+// A step is a part of Put or Delete that changes what is on the disk.
 type step string
 
 const (
 	stepFolder  step = "make folder"
+	stepParent  step = "sync parent"
 	stepWrite   step = "write temp"
 	stepSync    step = "sync temp"
 	stepPublish step = "publish"
 	stepClean   step = "remove temp"
+	stepRemove  step = "remove object"
 	stepSettle  step = "sync folder"
 )
 
-// begin lets a test fail a step, and all that come after.
-func (b *Bucket) begin(s step) error {
-	if b.before == nil {
-		return nil
+// do does a step.
+func (b *Bucket) do(s step, fn func() error) error {
+	if b.step == nil {
+		return fn()
 	}
-	return b.before(s)
+	return b.step(s, fn)
 }
 
 const (
@@ -85,6 +87,7 @@ func (b *Bucket) put(ctx context.Context, path string, content io.ReadSeeker) er
 		return b.exists(path)
 	}
 	if err != nil {
+		b.doubt(dir) // it may have its name all the same
 		return err
 	}
 	return b.sync(dir)
@@ -135,22 +138,28 @@ func (b *Bucket) makeFolder(parent, dir string) error {
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
 		delete(b.made, dir)
-		if err := b.begin(stepFolder); err != nil {
-			return err
-		}
-		if err := os.Mkdir(dir, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		if err := os.Chmod(dir, dirMode); err != nil && !unsupported(err) {
+		if err := b.do(stepFolder, func() error { return mkdir(dir) }); err != nil {
 			return err
 		}
 	case err != nil:
 		return err
 	}
-	if err := durable.SyncDir(parent); err != nil { // another process may have made it, and died
+	// Also when it is there: another process may have made it, and died.
+	if err := b.do(stepParent, func() error { return durable.SyncDir(parent) }); err != nil {
 		return err
 	}
 	b.made[dir] = true
+	return nil
+}
+
+// mkdir makes a folder, which another process may do too.
+func mkdir(dir string) error {
+	if err := os.Mkdir(dir, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := os.Chmod(dir, dirMode); err != nil && !unsupported(err) {
+		return err
+	}
 	return nil
 }
 
@@ -159,9 +168,6 @@ func (b *Bucket) makeFolder(parent, dir string) error {
 func (b *Bucket) writeTemp(ctx context.Context, dir string, content io.ReadSeeker) (name string, err error) {
 	if _, err := content.Seek(0, io.SeekStart); err != nil {
 		return "", fmt.Errorf("%w: %w", errContent, err)
-	}
-	if err := b.begin(stepWrite); err != nil {
-		return "", err
 	}
 	f, err := os.CreateTemp(dir, tempPrefix+"*"+durable.TempSuffix)
 	if err != nil {
@@ -176,13 +182,10 @@ func (b *Bucket) writeTemp(ctx context.Context, dir string, content io.ReadSeeke
 		err = nil
 	}
 	if err == nil {
-		err = write(ctx, f, content)
+		err = b.do(stepWrite, func() error { return write(ctx, f, content) })
 	}
 	if err == nil {
-		err = b.begin(stepSync)
-	}
-	if err == nil {
-		err = f.Sync()
+		err = b.do(stepSync, f.Sync)
 	}
 	return f.Name(), errors.Join(err, f.Close())
 }
@@ -219,26 +222,22 @@ func (s *source) Read(p []byte) (n int, err error) {
 
 // clean removes a temporary file.
 func (b *Bucket) clean(temp string) error {
-	if err := b.begin(stepClean); err != nil {
-		return err
-	}
-	return os.Remove(temp)
+	return b.do(stepClean, func() error { return os.Remove(temp) })
 }
 
 // publish gives a synced file its name, unless something has it: that error is
 // fs.ErrExist.
 func (b *Bucket) publish(ctx context.Context, temp, path string) error {
-	if err := b.begin(stepPublish); err != nil {
+	return b.do(stepPublish, func() error {
+		err := b.link(temp, path)
+		if unsupported(err) {
+			err = b.move(temp, path)
+		}
+		if unsupported(err) {
+			err = b.moveLocked(ctx, temp, path)
+		}
 		return err
-	}
-	err := b.link(temp, path)
-	if unsupported(err) {
-		err = b.move(temp, path)
-	}
-	if unsupported(err) {
-		err = b.moveLocked(ctx, temp, path)
-	}
-	return err
+	})
 }
 
 // moveLocked is for a file system that can only replace: all who store there
@@ -287,10 +286,7 @@ func (b *Bucket) sync(dir string) error {
 	b.mu.Lock()
 	failures := b.unsynced[dir]
 	b.mu.Unlock()
-	err := b.begin(stepSettle)
-	if err == nil {
-		err = durable.SyncDir(dir)
-	}
+	err := b.do(stepSettle, func() error { return durable.SyncDir(dir) })
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err != nil {
@@ -299,6 +295,14 @@ func (b *Bucket) sync(dir string) error {
 		delete(b.unsynced, dir)
 	}
 	return err
+}
+
+// doubt has a folder synced before anything is said about what is in it: an
+// operation on a name in it failed, and may have been done.
+func (b *Bucket) doubt(dir string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.unsynced[dir]++
 }
 
 // settle syncs a folder if that failed before.

@@ -71,12 +71,12 @@ const onWindows = runtime.GOOS == "windows"
 // crashAt has all fail from the n-th step on, as if the process had ended.
 func (b *Bucket) crashAt(n int) (steps *[]step) {
 	steps = new([]step)
-	b.before = func(s step) error {
+	b.step = func(s step, do func() error) error {
 		*steps = append(*steps, s)
 		if len(*steps) >= n {
 			return errCrash
 		}
-		return nil
+		return do()
 	}
 	return steps
 }
@@ -93,7 +93,7 @@ func TestCrash(t *testing.T) {
 		}
 		return steps
 	}()
-	want := []step{stepFolder, stepFolder, stepWrite, stepSync, stepPublish, stepClean, stepSettle}
+	want := []step{stepFolder, stepParent, stepFolder, stepParent, stepWrite, stepSync, stepPublish, stepClean, stepSettle}
 	if !slices.Equal(all, want) {
 		t.Fatalf("Put has the steps %q, want %q", all, want)
 	}
@@ -143,11 +143,11 @@ func TestStepFails(t *testing.T) {
 			if onWindows && class.want != bucket.ErrRefused && class.want != errCrash {
 				continue // it has other numbers
 			}
-			b.before = func(s step) error {
+			b.step = func(s step, do func() error) error {
 				if s == at {
 					return &os.PathError{Op: "test", Path: "path", Err: class.err}
 				}
-				return nil
+				return do()
 			}
 			err := b.Put(t.Context(), "parts/a", bytes.NewReader(data))
 			if !errors.Is(err, class.want) || !strings.Contains(err.Error(), "parts/a") {
@@ -168,11 +168,11 @@ func TestStepFails(t *testing.T) {
 func TestSyncFails(t *testing.T) {
 	b := create(t)
 	broken := true
-	b.before = func(s step) error {
+	b.step = func(s step, do func() error) error {
 		if s == stepSettle && broken {
 			return syscall.EIO
 		}
-		return nil
+		return do()
 	}
 	data := []byte("data")
 	if err := b.Put(t.Context(), "parts/a", bytes.NewReader(data)); err == nil {
