@@ -42,6 +42,9 @@ func NewEncoder(recipient age.Recipient) (*Encoder, error) {
 // returns dst and the SHA-256 of the object. The object is one zstd frame, which
 // from 256 bytes on tells the size of its content, encrypted by age.
 func (e *Encoder) Encode(dst, plain []byte) (object []byte, sum Sum, err error) {
+	if len(plain) > keepBytes { // growing takes twice as much in the end
+		e.compressed = slices.Grow(e.compressed[:0], len(plain)+len(plain)>>10)
+	}
 	e.compressed = e.zstd.EncodeAll(plain, e.compressed[:0])
 	defer func() {
 		if cap(e.compressed) > keepBytes {
@@ -79,17 +82,22 @@ func (a *appender) Write(p []byte) (int, error) {
 // A Decoder reads the objects of parts. Each worker has one of its own.
 type Decoder struct {
 	identity   age.Identity
-	zstd       *zstd.Decoder
+	zstd       *zstd.Decoder // nil behind a large part
 	compressed []byte
 }
 
 // NewDecoder returns a Decoder of what was encrypted for an identity.
 func NewDecoder(identity age.Identity) (*Decoder, error) {
-	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderMaxWindow(maxWindow))
+	z, err := newZstd()
 	if err != nil {
 		return nil, err
 	}
 	return &Decoder{identity: identity, zstd: z}, nil
+}
+
+// newZstd returns what decompresses parts and refers to none yet.
+func newZstd() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderMaxWindow(maxWindow))
 }
 
 // Decode appends the lines of a part, of which object is the whole object, to
@@ -109,8 +117,14 @@ func (d *Decoder) Decode(dst, object []byte, p Part) (plain []byte, err error) {
 	defer func() {
 		if cap(d.compressed) > keepBytes {
 			d.compressed = nil
+			d.zstd = nil // it refers to what it has read last
 		}
 	}()
+	if d.zstd == nil {
+		if d.zstd, err = newZstd(); err != nil {
+			return dst, err
+		}
+	}
 	if d.compressed, err = decrypt(d.compressed[:0], object, d.identity); err != nil {
 		return dst, err
 	}

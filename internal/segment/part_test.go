@@ -226,6 +226,45 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// TestLargePartIsNotKept has workers let go of a part that is larger than usual,
+// and go on.
+func TestLargePartIsNotKept(t *testing.T) {
+	identity := keys(t)
+	large, small := []cairn.Document{bigDocument(cairn.MaxDocumentBytes)}, []cairn.Document{bigDocument(1 << 20)}
+	decoder, err := segment.NewDecoder(identity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoder, err := segment.NewEncoder(identity.Recipient())
+	if err != nil {
+		t.Fatal(err)
+	}
+	work := func(docs []cairn.Document) {
+		object, p := encodeWith(t, encoder, docs)
+		if _, err := decoder.Decode(nil, object, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	work(small)
+	before := heap()
+	work(large)
+	after := heap()
+	if kept := after - before; kept > 16<<20 {
+		t.Errorf("%d bytes are kept of a part of %d", kept, cairn.MaxDocumentBytes)
+	}
+	work(small)
+	runtime.KeepAlive(large)
+}
+
+// heap returns how many bytes are in use.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC() // for what has a finalizer
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
 // TestConcurrentEncoders shares what an Encoder and a Decoder may share: the
 // recipient and the identity.
 func TestConcurrentEncoders(t *testing.T) {

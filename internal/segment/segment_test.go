@@ -27,6 +27,15 @@ func keys(t testing.TB) *age.X25519Identity {
 // encode returns the part of documents and its object.
 func encode(t testing.TB, recipient age.Recipient, docs []cairn.Document) ([]byte, segment.Part) {
 	t.Helper()
+	encoder, err := segment.NewEncoder(recipient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return encodeWith(t, encoder, docs)
+}
+
+func encodeWith(t testing.TB, encoder *segment.Encoder, docs []cairn.Document) ([]byte, segment.Part) {
+	t.Helper()
 	var plain []byte
 	var p segment.Part
 	for _, d := range docs {
@@ -36,10 +45,6 @@ func encode(t testing.TB, recipient age.Recipient, docs []cairn.Document) ([]byt
 		} else {
 			p.Documents++
 		}
-	}
-	encoder, err := segment.NewEncoder(recipient)
-	if err != nil {
-		t.Fatal(err)
 	}
 	object, sum, err := encoder.Encode(nil, plain)
 	if err != nil {
