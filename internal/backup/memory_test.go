@@ -170,6 +170,105 @@ func (g *gated) Get(ctx context.Context, name string) (io.ReadCloser, error) {
 	return g.Bucket.Get(ctx, name)
 }
 
+// A turnstile holds the transfers of parts back, and counts them.
+type turnstile struct {
+	mu           sync.Mutex
+	waiting      []chan struct{}
+	begun, ended int
+}
+
+// before holds a transfer back until its turn.
+func (s *turnstile) before(_ context.Context, name string) {
+	if !strings.HasPrefix(name, "parts/") {
+		return
+	}
+	turn := make(chan struct{})
+	s.mu.Lock()
+	s.waiting = append(s.waiting, turn)
+	s.begun++
+	s.mu.Unlock()
+	<-turn
+}
+
+// report hears that a part is done with.
+func (s *turnstile) report(_ cairn.Backup, p cairn.Progress) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p.Done > 0 {
+		s.ended++
+	}
+}
+
+// run does a job, and returns how many parts were in flight at most. It lets a
+// transfer go on when nothing else can, the last first, so that the others have
+// to wait for the first.
+func (s *turnstile) run(job func() error) (most int, err error) {
+	var ended sync.WaitGroup
+	ended.Go(func() { err = job() })
+	for {
+		synctest.Wait()
+		s.mu.Lock()
+		last := len(s.waiting) - 1
+		if last < 0 {
+			s.mu.Unlock()
+			ended.Wait()
+			return most, err
+		}
+		most = max(most, s.begun-s.ended)
+		close(s.waiting[last])
+		s.waiting = s.waiting[:last]
+		s.mu.Unlock()
+	}
+}
+
+// TestCreateMemory has no more objects on their way from memory, and no more
+// from files, than half of the memory allows each; one that is larger by itself
+// goes alone.
+func TestCreateMemory(t *testing.T) {
+	const parts = 8
+	var docs []cairn.Document
+	for i := range parts {
+		docs = append(docs, doc(fmt.Sprint("big", i), "text", segment.PartBytes/2+1))
+	}
+	for _, test := range []struct {
+		name   string
+		memory func(object int64) int64
+		want   int
+	}{
+		{"two and two", func(object int64) int64 { return 2 * (2*object + object/2) }, 4},
+		{"less than one", func(object int64) int64 { return object / 2 }, 1},
+		{"plenty", func(int64) int64 { return 1 << 40 }, parts},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				gate, store := new(turnstile), new(memory.Bucket)
+				h := newHouse(t, store)
+				h.apply(docs...)
+				h.create()
+				made := objects(t, store)
+				object := int64(len(made[named(made, "parts/")[0]])) // all are much the same
+				h.bucket = &gated{Bucket: store, before: gate.before}
+				h.edit = func(cfg *backup.Config) { cfg.Memory, cfg.Transfers = test.memory(object), 64 }
+				h.engine = h.newEngine()
+				var b cairn.Backup
+				most, err := gate.run(func() (err error) {
+					b, err = h.engine.Create(t.Context(), gate.report)
+					return err
+				})
+				if err != nil || gate.ended != parts {
+					t.Fatalf("%d parts were sent, %v", gate.ended, err)
+				}
+				if most != test.want {
+					t.Errorf("%d objects were in flight at most, want %d", most, test.want)
+				}
+				if b.Digest != h.verify() {
+					t.Errorf("the backup is of %s, want %s", b.Digest, h.verify())
+				}
+			})
+		})
+	}
+}
+
 // TestRestoreMemory has no more parts in flight, from the beginning of their
 // transfer until their rows are in, than the memory allows; one that is larger
 // by itself goes alone.
@@ -191,22 +290,8 @@ func TestRestoreMemory(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var mu sync.Mutex
-				var waiting []chan struct{}
-				started, inserted := 0, 0
-				h := newHouse(t, &gated{Bucket: new(memory.Bucket), before: func(_ context.Context, name string) {
-					if !strings.HasPrefix(name, "parts/") {
-						return
-					}
-					mu.Lock()
-					turn := make(chan struct{})
-					waiting = append(waiting, turn)
-					started++
-					mu.Unlock()
-					<-turn
-				}})
-				gate := h.bucket
-				h.bucket = gate.(*gated).Bucket
+				gate, store := new(turnstile), new(memory.Bucket)
+				h := newHouse(t, store)
 				b := h.commit(stats, segments, nil)
 				c, err := h.engine.Connect(t.Context())
 				if err != nil {
@@ -217,38 +302,18 @@ func TestRestoreMemory(t *testing.T) {
 					t.Fatal(err)
 				}
 				part := m.Segments[0].Plain / int64(len(rows)) // the objects are small beside the lines
-				h.bucket = gate
+				h.bucket = &gated{Bucket: store, before: gate.before}
 				h.edit = func(cfg *backup.Config) { cfg.Memory, cfg.Transfers = test.memory(part), 64 }
 				h.engine = h.newEngine()
-				var ended sync.WaitGroup
-				ended.Go(func() {
-					_, err = h.engine.Restore(t.Context(), "job", b.ID, func(_ cairn.Backup, p cairn.Progress) {
-						if p.Done > 0 {
-							mu.Lock()
-							inserted++
-							mu.Unlock()
-						}
-					})
+				most, err := gate.run(func() error {
+					_, err := h.engine.Restore(t.Context(), "job", b.ID, gate.report)
+					return err
 				})
-				for most := 0; ; {
-					synctest.Wait()
-					mu.Lock()
-					if len(waiting) == 0 {
-						mu.Unlock()
-						if most != test.want {
-							t.Errorf("%d parts were in flight at most, want %d", most, test.want)
-						}
-						break
-					}
-					most = max(most, started-inserted)
-					last := len(waiting) - 1 // so that the others have to wait for the first
-					close(waiting[last])
-					waiting = waiting[:last]
-					mu.Unlock()
+				if err != nil || gate.ended != len(rows) {
+					t.Fatalf("%d parts were restored, %v", gate.ended, err)
 				}
-				ended.Wait()
-				if err != nil || inserted != len(rows) {
-					t.Fatalf("%d parts were restored, %v", inserted, err)
+				if most != test.want {
+					t.Errorf("%d parts were in flight at most, want %d", most, test.want)
 				}
 				if d := h.verify(); d != b.Digest {
 					t.Errorf("restored is %s, want %s", d, b.Digest)

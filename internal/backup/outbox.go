@@ -10,6 +10,8 @@ import (
 	"os"
 	"sync"
 
+	"golang.org/x/sync/semaphore"
+
 	"cairn"
 	"cairn/internal/cloud"
 	"cairn/internal/durable"
@@ -26,12 +28,18 @@ type parcel struct {
 	file  string
 }
 
-// put sends the parcel. One that lay in a file is compared with what was put
-// there: a disk that gives back other bytes must not get them into a backup.
-func (p *parcel) put(ctx context.Context, c *cloud.Cloud, name string) error {
+// send puts a parcel into the bucket. One that lay in a file is compared with
+// what was put there: a disk that gives back other bytes must not get them into
+// a backup. Large ones in files take turns.
+func (o *outbox) send(ctx context.Context, c *cloud.Cloud, p *parcel, name string) error {
 	data := p.data
 	if p.file != "" {
-		var err error
+		cost := min(p.size, o.limit)
+		err := o.reading.Acquire(ctx, cost)
+		if err != nil {
+			return context.Cause(ctx)
+		}
+		defer o.reading.Release(cost)
 		if data, err = os.ReadFile(p.file); err != nil {
 			return err
 		}
@@ -55,12 +63,15 @@ func spoiled(file string) error {
 const spareBytes = 256 << 20
 
 // An outbox is a queue of parcels. It holds so many bytes of them in memory, and
-// the rest in files, as far as the disk has room; then push waits.
+// the rest in files, as far as the disk has room; then push waits. Files that are
+// being sent may take as much memory again.
 type outbox struct {
 	folder string
 	limit  int64
 	log    *slog.Logger
 	step   func(name string, do func() error) error
+
+	reading *semaphore.Weighted // bytes of files that are sent, up to limit
 
 	mu      sync.Mutex
 	changed sync.Cond
@@ -72,6 +83,7 @@ type outbox struct {
 
 func newOutbox(cfg Config) *outbox {
 	o := &outbox{folder: cfg.Spool, limit: cfg.Memory / 2, log: cfg.Log, step: cfg.Step}
+	o.reading = semaphore.NewWeighted(o.limit)
 	o.changed.L = &o.mu
 	return o
 }

@@ -232,11 +232,11 @@ func (u *upload) encode() error {
 		p := &parcel{index: r.index, data: data, sum: sum, bytes: got.Bytes}
 		cost := r.cost
 		r.reset()
-		u.memory.Release(cost)
 		u.free <- r // never full: it has room for all runs
 		if err := u.outbox.push(p); err != nil {
 			return err
 		}
+		u.memory.Release(cost) // until here the object was in no other account
 	}
 	return nil
 }
@@ -271,7 +271,7 @@ func (u *upload) send() error {
 			return context.Cause(u.ctx) // nil when all is sent
 		}
 		name := u.c.PartName()
-		err := p.put(u.ctx, u.c, name)
+		err := u.outbox.send(u.ctx, u.c, p, name)
 		u.outbox.done(p)
 		if err != nil {
 			return spoolError(u.e.cfg.Spool, err)
