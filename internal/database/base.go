@@ -25,6 +25,10 @@ func (d *DB) AddBase(ctx context.Context, line string, b cairn.Base) error {
 	})
 }
 
+// newestFirst is the order of bases. A time has as many digits as it needs: with
+// its Z, a shorter one would come behind all that it is the beginning of.
+const newestFirst = "ORDER BY revision DESC, rtrim(created, 'Z') DESC, backup DESC"
+
 // putBase adds a base, and drops the oldest of many.
 func (g *generation) putBase(ctx context.Context, b cairn.Base) error {
 	if _, err := g.writer.ExecContext(ctx,
@@ -34,7 +38,7 @@ func (g *generation) putBase(ctx context.Context, b cairn.Base) error {
 	}
 	_, err := g.writer.ExecContext(ctx, `
 		DELETE FROM bases WHERE cloud = ?1 AND backup NOT IN (
-			SELECT backup FROM bases WHERE cloud = ?1 ORDER BY revision DESC, created DESC, backup DESC LIMIT ?2)`,
+			SELECT backup FROM bases WHERE cloud = ?1 `+newestFirst+` LIMIT ?2)`,
 		b.Cloud, maxBases)
 	return err
 }
@@ -53,8 +57,7 @@ func (d *DB) Bases(ctx context.Context, cloud string) (bases []cairn.Base, err e
 	g := d.use()
 	defer d.release(g)
 	rows, err := g.reader.QueryContext(ctx, `
-		SELECT cloud, backup, created, revision, segments FROM bases WHERE ?1 = '' OR cloud = ?1
-		ORDER BY revision DESC, created DESC, backup DESC`, cloud)
+		SELECT cloud, backup, created, revision, segments FROM bases WHERE ?1 = '' OR cloud = ?1 `+newestFirst, cloud)
 	if err != nil {
 		return nil, failure(g.path, err)
 	}

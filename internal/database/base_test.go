@@ -106,6 +106,21 @@ func TestBasesOfOneRevision(t *testing.T) {
 	checkBases(t, "ten of one revision", db, "x", all[:8]...)
 }
 
+// The later one comes first however many digits the times have.
+func TestBasesByTime(t *testing.T) {
+	db := open(t, t.TempDir())
+	var newest []cairn.Base
+	for i, ms := range []int{1100, 1050, 1012, 1005, 1000, 999, 990, 900, 100, 0} {
+		b := base("x", 1)
+		b.Backup, b.Created = fmt.Sprintf("b%02d", i), time.UnixMilli(int64(ms)).UTC()
+		newest = append(newest, b)
+	}
+	for _, i := range []int{6, 0, 3, 9, 1, 7, 4, 8, 2, 5} {
+		addBase(t, db, newest[i])
+	}
+	checkBases(t, "ten", db, "x", newest[:8]...)
+}
+
 // journal returns the parts in the journal, with their entries.
 func journal(t *testing.T, db *database.DB) map[string]string {
 	t.Helper()
