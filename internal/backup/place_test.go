@@ -1,0 +1,127 @@
+package backup_test
+
+import (
+	"context"
+	"io"
+	"iter"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"cairn"
+	"cairn/internal/backup"
+	"cairn/internal/bucket"
+	"cairn/internal/bucket/memory"
+	"cairn/internal/cloud"
+	"cairn/internal/segment"
+)
+
+// A mount is a place where one bucket is, and can be replaced by another.
+type mount struct{ at atomic.Pointer[memory.Bucket] }
+
+func (m *mount) Put(ctx context.Context, name string, content io.ReadSeeker) error {
+	return m.at.Load().Put(ctx, name, content)
+}
+func (m *mount) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+	return m.at.Load().Get(ctx, name)
+}
+func (m *mount) Head(ctx context.Context, name string) (bucket.Object, error) {
+	return m.at.Load().Head(ctx, name)
+}
+func (m *mount) Delete(ctx context.Context, name string) error { return m.at.Load().Delete(ctx, name) }
+func (m *mount) List(ctx context.Context, prefix string) iter.Seq2[bucket.Object, error] {
+	return m.at.Load().List(ctx, prefix)
+}
+
+// TestReplacedPlace has the place of the cloud turn into another one before a
+// creation and at each stage of it, as when another disk is mounted there: no
+// backup is made, neither here nor there, and the error says why.
+func TestReplacedPlace(t *testing.T) {
+	places := []struct {
+		name string
+		make func(t *testing.T, h *house, own map[string]string) map[string]string // the objects in it
+		code cairn.Code
+		says string
+		// What the creation has written there makes it look otherwise.
+		amid cairn.Code
+	}{
+		{"another cloud", func(t *testing.T, _ *house, _ map[string]string) map[string]string {
+			store := new(memory.Bucket)
+			newHouse(t, store).create()
+			return objects(t, store)
+		}, cairn.CodeBucketMissing, "is not the one that was opened", cairn.CodeBucketMissing},
+		{"another cloud of the same key", func(t *testing.T, h *house, _ map[string]string) map[string]string {
+			c, err := h.engine.Connect(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			store := new(memory.Bucket)
+			if _, err := cloud.Open(t.Context(), cloud.Config{Bucket: store, Keys: t.TempDir(), Identity: c.Identity(), Log: slog.New(slog.DiscardHandler)}); err != nil {
+				t.Fatal(err)
+			}
+			return objects(t, store)
+		}, cairn.CodeBucketMissing, "is not the one that was opened", cairn.CodeBucketMissing},
+		{"nothing", func(*testing.T, *house, map[string]string) map[string]string {
+			return nil
+		}, cairn.CodeBucketMissing, "is missing", cairn.CodeDamaged},
+		{"all but cairn.json", func(_ *testing.T, _ *house, own map[string]string) map[string]string {
+			delete(own, "cairn.json")
+			return own
+		}, cairn.CodeDamaged, "cairn.json", cairn.CodeDamaged},
+	}
+	for _, place := range places {
+		for _, stage := range []string{"before", "scan", "parts/", "indexes/"} {
+			t.Run(place.name+", "+stage, func(t *testing.T) {
+				store, other, at := new(memory.Bucket), new(memory.Bucket), new(mount)
+				at.at.Store(store)
+				now := "" // the stage at which the place changes
+				change := func(stage string) {
+					if now != "" && strings.HasPrefix(stage, now) {
+						at.at.Store(other)
+					}
+				}
+				h := openHouse(t, t.TempDir(), &gated{at, func(_ context.Context, name string) { change(name) }}, func(cfg *backup.Config) {
+					watchScans(func() { change("scan") }, func() {})(cfg)
+				})
+				h.apply(doc("a", "text", segment.PartBytes/2+1), doc("b", "text", segment.PartBytes/2+1))
+				h.create()
+				for name, data := range place.make(t, h, objects(t, store)) {
+					put(t, other, name, data)
+				}
+				own, there := objects(t, store), objects(t, other)
+				code := place.amid
+				if now = stage; stage == "before" {
+					at.at.Store(other)
+					code = place.code
+				}
+				b, err := h.engine.Create(t.Context(), ignore)
+				if cairn.CodeOf(err) != code || !strings.Contains(err.Error(), place.says) {
+					t.Errorf("it made %q, with the error %v, want %s", b.ID, err, code)
+				}
+				if at.at.Load() != other {
+					t.Fatal("the place did not change")
+				}
+				if now := named(objects(t, other), "backups/"); !slices.Equal(now, named(there, "backups/")) {
+					t.Errorf("in the other place are the backups %q, and were %q", now, named(there, "backups/"))
+				}
+				if now := named(objects(t, store), "backups/"); !slices.Equal(now, named(own, "backups/")) {
+					t.Errorf("in the cloud are the backups %q, and were %q", now, named(own, "backups/"))
+				}
+				if stage == "before" && len(objects(t, other)) != len(there) {
+					t.Error("something was written to the other place")
+				}
+				now = ""
+				at.at.Store(store)
+				b = h.create()
+				if list := h.list(); len(list) != 2 {
+					t.Errorf("with the cloud in its place again, the backups are %v", list)
+				}
+				if last, _, ok, err := h.engine.Last(t.Context()); err != nil || !ok || last.Backup != b.ID {
+					t.Errorf("the newest backup that is known is %q, want %q, %v", last.Backup, b.ID, err)
+				}
+			})
+		}
+	}
+}
