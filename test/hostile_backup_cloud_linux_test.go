@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -81,6 +82,42 @@ func unmountedCloud(t *testing.T) {
 	}
 	mount()
 	t.Cleanup(func() { unmount(t, cloud) })
+}
+
+// replacedCloud puts another cloud, whose key the data folder has too, in the
+// place of the one that the daemon began with. It is used from the next start on
+// only: whoever mounted the wrong disk must hear of it.
+func replacedCloud(t *testing.T) {
+	data, cloud := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "cloud")
+	other := newEstate(t, data, cloud+".other", func(*client.Client) {})
+	other.stop(t)
+	files := allFiles(t, other.cloud)
+	e := newEstate(t, data, cloud, someParts(t, 9))
+	rename := func(from, to string) {
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h := hostility{
+		begin: func() { rename(cloud, cloud+".away"); rename(other.cloud, cloud) },
+		end:   func() { rename(cloud, other.cloud); rename(cloud+".away", cloud) },
+		write: []cairn.Code{cairn.CodeBucketMissing},
+		read:  []cairn.Code{cairn.CodeBucketMissing},
+	}
+	e.suffer(t, h)
+	if now := allFiles(t, other.cloud); !slices.Equal(now, files) {
+		t.Errorf("the other cloud has %q, and had %q", now, files)
+	}
+	e.stop(t)
+	h.begin()
+	e.start(t)
+	if ids := listedBackups(t, e.c, cloud); !slices.Equal(ids, other.backups) {
+		t.Errorf("started with the other cloud, the daemon lists %q, want %q", ids, other.backups)
+	}
+	e.stop(t)
+	h.end()
+	e.start(t)
+	e.works(t)
 }
 
 // startInto starts the daemon while the cloud is hostile.

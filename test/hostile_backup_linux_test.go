@@ -35,6 +35,7 @@ func TestHostileBackups(t *testing.T) {
 		"read-only cloud":                      readOnlyCloud,
 		"renamed cloud":                        renamedCloud,
 		"unmounted cloud":                      unmountedCloud,
+		"replaced cloud":                       replacedCloud,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
