@@ -152,16 +152,22 @@ func flip(t *testing.T, path string) {
 	}
 }
 
-// A gated bucket calls before at the beginning of each Put and Get.
+// A gated bucket calls before at the beginning of each Put and Get, and has
+// during, if there is one, do the rest of Put.
 type gated struct {
 	bucket.Bucket
 	before func(ctx context.Context, name string)
+	during func(name string, put func() error) error
 }
 
-// Put calls before.
+// Put calls before and during.
 func (g *gated) Put(ctx context.Context, name string, content io.ReadSeeker) error {
 	g.before(ctx, name)
-	return g.Bucket.Put(ctx, name, content)
+	put := func() error { return g.Bucket.Put(ctx, name, content) }
+	if g.during != nil {
+		return g.during(name, put)
+	}
+	return put()
 }
 
 // Get calls before.

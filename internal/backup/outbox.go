@@ -28,10 +28,11 @@ type parcel struct {
 	file  string
 }
 
-// send puts a parcel into the bucket. One that lay in a file is compared with
-// what was put there: a disk that gives back other bytes must not get them into
-// a backup. Large ones in files take turns.
+// send puts a parcel that was popped into the bucket, and forgets it. One that
+// lay in a file is compared with what was put there: a disk that gives back
+// other bytes must not get them into a backup. Large ones in files take turns.
 func (o *outbox) send(ctx context.Context, c *cloud.Cloud, p *parcel, name string) error {
+	defer o.done(p)
 	data := p.data
 	if p.file != "" {
 		cost := min(p.size, o.limit)

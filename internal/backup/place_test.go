@@ -82,7 +82,7 @@ func TestReplacedPlace(t *testing.T) {
 						at.at.Store(other)
 					}
 				}
-				h := openHouse(t, t.TempDir(), &gated{at, func(_ context.Context, name string) { change(name) }}, func(cfg *backup.Config) {
+				h := openHouse(t, t.TempDir(), &gated{Bucket: at, before: func(_ context.Context, name string) { change(name) }}, func(cfg *backup.Config) {
 					watchScans(func() { change("scan") }, func() {})(cfg)
 				})
 				h.apply(doc("a", "text", segment.PartBytes/2+1), doc("b", "text", segment.PartBytes/2+1))

@@ -271,20 +271,22 @@ func (u *upload) send() error {
 			return context.Cause(u.ctx) // nil when all is sent
 		}
 		name := u.c.PartName()
-		err := u.outbox.send(u.ctx, u.c, p, name)
-		u.outbox.done(p)
-		if err != nil {
+		if err := u.outbox.send(u.ctx, u.c, p, name); err != nil {
 			return spoolError(u.e.cfg.Spool, err)
 		}
-		u.mu.Lock()
-		part := &u.parts[p.index]
-		part.Object = segment.Object{Name: name, Size: p.size, SHA256: p.sum}
-		noted := *part
-		u.sent += p.bytes
-		u.report(u.backup, cairn.Progress{Done: u.sent, Total: max(u.sent, u.backup.JSONBytes)})
-		u.mu.Unlock()
-		u.journal(u.ctx, noted)
+		u.journal(u.ctx, u.count(p, name))
 	}
+}
+
+// count notes that a parcel is in the bucket, and returns its part.
+func (u *upload) count(p *parcel, name string) segment.Part {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	part := &u.parts[p.index]
+	part.Object = segment.Object{Name: name, Size: p.size, SHA256: p.sum}
+	u.sent += p.bytes
+	u.report(u.backup, cairn.Progress{Done: u.sent, Total: max(u.sent, u.backup.JSONBytes)})
+	return *part
 }
 
 // finish compares what was read with what the database counts, and writes the
