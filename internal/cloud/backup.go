@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -153,8 +154,15 @@ func (c *Cloud) fetch(ctx context.Context, all []listed) error {
 	return g.Wait()
 }
 
-// fetchOne reads one manifest. An object that cannot be used is no error here.
-func (c *Cloud) fetchOne(ctx context.Context, l *listed) error {
+// fetchOne reads one manifest. An object that cannot be used is no error here,
+// but for a panic: what a library does to a hostile one ends the list, not the
+// daemon.
+func (c *Cloud) fetchOne(ctx context.Context, l *listed) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("reading %s: panic: %v\n%s", l.object.Name, r, debug.Stack())
+		}
+	}()
 	if l.object.Size > maxManifest {
 		l.problem = c.Damaged(l.object.Name, fmt.Sprintf("it is longer than %d bytes", maxManifest))
 		return nil

@@ -444,3 +444,22 @@ func TestBackupsElsewhere(t *testing.T) {
 		wantError(t, c.Delete(t.Context(), b.ID), cairn.CodeBucketMissing, "")
 	}
 }
+
+// TestBackupsPanic has the reading of manifests break: that is an error of the
+// list, which the log can explain, and the next list is whole.
+func TestBackupsPanic(t *testing.T) {
+	broken := true
+	c, _ := faulty(t, func(c fault.Call) fault.Outcome {
+		if c.Op == fault.Get && strings.HasPrefix(c.Name, "backups/") && broken {
+			panic("broken")
+		}
+		return fault.Outcome{}
+	})
+	want := []cairn.Backup{commit(t, c, 2), commit(t, c, 1)}
+	_, _, err := c.Backups(t.Context())
+	if cairn.CodeOf(err) != cairn.CodeInternal || !strings.Contains(err.Error(), "broken") || !strings.Contains(err.Error(), "backup_test.go") {
+		t.Errorf("the error is %v, want one of the panic with its stack", err)
+	}
+	broken = false
+	checkList(t, c, want, nil)
+}
