@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -324,6 +325,29 @@ func TestSettings(t *testing.T) {
 	header, err := os.ReadFile(db.Path())
 	if err != nil || string(header[:16]) != "SQLite format 3\x00" || int(header[16])<<8|int(header[17]) != 16384 || header[18] != 2 || header[19] != 2 {
 		t.Errorf("the file begins with %q, %v, want pages of 16384 bytes and a write-ahead log", header[:20], err)
+	}
+}
+
+// TestUseLog refuses a database that cannot have a write-ahead log: SQLite
+// answers with the mode that it has, and no error, for one in memory and for one
+// without locks.
+func TestUseLog(t *testing.T) {
+	for _, test := range []struct{ name, query, mode string }{
+		{"a file", "", ""},
+		{"in memory", "?mode=memory", "memory"},
+		{"without locks", "?nolock=1", "delete"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "file.db")+test.query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			err = database.UseLog(t.Context(), db)
+			if (err == nil) != (test.mode == "") || err != nil && !strings.Contains(err.Error(), strconv.Quote(test.mode)) {
+				t.Errorf("%v, want one that names %q", err, test.mode)
+			}
+		})
 	}
 }
 

@@ -10,6 +10,9 @@ var Queries = map[string]string{
 	"find":    findQuery,
 }
 
+// UseLog has a connection write ahead.
+var UseLog = useLog
+
 // PageBytes is about how much text a list reads at a time.
 const PageBytes = pageBytes
 
