@@ -120,6 +120,51 @@ func replacedCloud(t *testing.T) {
 	e.works(t)
 }
 
+// hangingCloud starts the daemon while opening the folder of the cloud never ends,
+// as with that of a server that is gone: documents are served all the same, the
+// status says why backups are not, and they are made as soon as the folder is
+// there.
+func hangingCloud(t *testing.T) {
+	e := newEstate(t, filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "cloud"), someParts(t, 1))
+	e.stop(t)
+	away, fifo := e.cloud+".away", e.cloud+".fifo"
+	err := os.Rename(e.cloud, away)
+	if err == nil {
+		err = syscall.Mkfifo(e.cloud, 0o600) // opening it waits for who writes into it
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.start(t)
+	if log := e.d.Stderr(); !strings.Contains(log, "has not answered yet") {
+		t.Errorf("the log does not say why backups are not possible:\n%s", log)
+	}
+	if _, err := e.c.CreateAsset(t.Context(), assetSeed("meanwhile", "text")); err != nil {
+		t.Errorf("writing a document: %v", err)
+	}
+	e.unavailable(t, []cairn.Code{cairn.CodeCloudLost})
+	p := e.meanwhile(t, e.creating(), func() bool { return true }, func() {
+		err := os.Rename(e.cloud, fifo)
+		if err == nil {
+			err = os.Rename(away, e.cloud)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		end, err := os.OpenFile(fifo, os.O_WRONLY|syscall.O_NONBLOCK, 0) // an error when nobody waits
+		if err != nil {
+			t.Errorf("the folder of the cloud is not being opened: %v", err)
+			return
+		}
+		_ = end.Close() // nothing was written
+	})
+	if p != nil {
+		t.Errorf("creating, with the folder there again: %+v", *p)
+	}
+	e.lists(t, 1)
+	e.works(t)
+}
+
 // startInto starts the daemon while the cloud is hostile.
 func (e *estate) startInto(t *testing.T, h hostility) {
 	t.Helper()

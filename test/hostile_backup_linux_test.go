@@ -36,6 +36,7 @@ func TestHostileBackups(t *testing.T) {
 		"renamed cloud":                        renamedCloud,
 		"unmounted cloud":                      unmountedCloud,
 		"replaced cloud":                       replacedCloud,
+		"hanging cloud":                        hangingCloud,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
