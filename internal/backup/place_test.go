@@ -35,18 +35,20 @@ func (m *mount) List(ctx context.Context, prefix string) iter.Seq2[bucket.Object
 	return m.at.Load().List(ctx, prefix)
 }
 
+// A place is what can be where the cloud was.
+type place struct {
+	name string
+	make func(t *testing.T, h *house, own map[string]string) map[string]string // the objects in it
+	code cairn.Code
+	says string
+	amid cairn.Code // when the creation has written there, which makes it look otherwise
+}
+
 // TestReplacedPlace has the place of the cloud turn into another one before a
 // creation and at each stage of it, as when another disk is mounted there: no
 // backup is made, neither here nor there, and the error says why.
 func TestReplacedPlace(t *testing.T) {
-	places := []struct {
-		name string
-		make func(t *testing.T, h *house, own map[string]string) map[string]string // the objects in it
-		code cairn.Code
-		says string
-		// What the creation has written there makes it look otherwise.
-		amid cairn.Code
-	}{
+	for _, p := range []place{
 		{"another cloud", func(t *testing.T, _ *house, _ map[string]string) map[string]string {
 			store := new(memory.Bucket)
 			newHouse(t, store).create()
@@ -70,58 +72,60 @@ func TestReplacedPlace(t *testing.T) {
 			delete(own, "cairn.json")
 			return own
 		}, cairn.CodeDamaged, "cairn.json", cairn.CodeDamaged},
-	}
-	for _, place := range places {
+	} {
 		for _, stage := range []string{"before", "scan", "parts/", "indexes/"} {
-			t.Run(place.name+", "+stage, func(t *testing.T) {
-				store, other, at := new(memory.Bucket), new(memory.Bucket), new(mount)
-				at.at.Store(store)
-				now := "" // the stage at which the place changes
-				change := func(stage string) {
-					if now != "" && strings.HasPrefix(stage, now) {
-						at.at.Store(other)
-					}
-				}
-				h := openHouse(t, t.TempDir(), &gated{Bucket: at, before: func(_ context.Context, name string) { change(name) }}, func(cfg *backup.Config) {
-					watchScans(func() { change("scan") }, func() {})(cfg)
-				})
-				h.apply(doc("a", "text", segment.PartBytes/2+1), doc("b", "text", segment.PartBytes/2+1))
-				h.create()
-				for name, data := range place.make(t, h, objects(t, store)) {
-					put(t, other, name, data)
-				}
-				own, there := objects(t, store), objects(t, other)
-				code := place.amid
-				if now = stage; stage == "before" {
-					at.at.Store(other)
-					code = place.code
-				}
-				b, err := h.engine.Create(t.Context(), ignore)
-				if cairn.CodeOf(err) != code || !strings.Contains(err.Error(), place.says) {
-					t.Errorf("it made %q, with the error %v, want %s", b.ID, err, code)
-				}
-				if at.at.Load() != other {
-					t.Fatal("the place did not change")
-				}
-				if now := named(objects(t, other), "backups/"); !slices.Equal(now, named(there, "backups/")) {
-					t.Errorf("in the other place are the backups %q, and were %q", now, named(there, "backups/"))
-				}
-				if now := named(objects(t, store), "backups/"); !slices.Equal(now, named(own, "backups/")) {
-					t.Errorf("in the cloud are the backups %q, and were %q", now, named(own, "backups/"))
-				}
-				if stage == "before" && len(objects(t, other)) != len(there) {
-					t.Error("something was written to the other place")
-				}
-				now = ""
-				at.at.Store(store)
-				b = h.create()
-				if list := h.list(); len(list) != 2 {
-					t.Errorf("with the cloud in its place again, the backups are %v", list)
-				}
-				if last, _, ok, err := h.engine.Last(t.Context()); err != nil || !ok || last.Backup != b.ID {
-					t.Errorf("the newest backup that is known is %q, want %q, %v", last.Backup, b.ID, err)
-				}
-			})
+			t.Run(p.name+", "+stage, func(t *testing.T) { p.replace(t, stage) })
 		}
+	}
+}
+
+// replace has the place turn into this one at a stage of a creation.
+func (p place) replace(t *testing.T, stage string) {
+	store, other, at := new(memory.Bucket), new(memory.Bucket), new(mount)
+	at.at.Store(store)
+	now := "" // the stage at which the place changes
+	change := func(stage string) {
+		if now != "" && strings.HasPrefix(stage, now) {
+			at.at.Store(other)
+		}
+	}
+	h := openHouse(t, t.TempDir(), &gated{Bucket: at, before: func(_ context.Context, name string) { change(name) }}, func(cfg *backup.Config) {
+		watchScans(func() { change("scan") }, func() {})(cfg)
+	})
+	h.apply(doc("a", "text", segment.PartBytes/2+1), doc("b", "text", segment.PartBytes/2+1))
+	h.create()
+	for name, data := range p.make(t, h, objects(t, store)) {
+		put(t, other, name, data)
+	}
+	own, there := objects(t, store), objects(t, other)
+	code := p.amid
+	if now = stage; stage == "before" {
+		at.at.Store(other)
+		code = p.code
+	}
+	b, err := h.engine.Create(t.Context(), ignore)
+	if cairn.CodeOf(err) != code || !strings.Contains(err.Error(), p.says) {
+		t.Errorf("it made %q, with the error %v, want %s", b.ID, err, code)
+	}
+	if at.at.Load() != other {
+		t.Fatal("the place did not change")
+	}
+	if now := named(objects(t, other), "backups/"); !slices.Equal(now, named(there, "backups/")) {
+		t.Errorf("in the other place are the backups %q, and were %q", now, named(there, "backups/"))
+	}
+	if now := named(objects(t, store), "backups/"); !slices.Equal(now, named(own, "backups/")) {
+		t.Errorf("in the cloud are the backups %q, and were %q", now, named(own, "backups/"))
+	}
+	if stage == "before" && len(objects(t, other)) != len(there) {
+		t.Error("something was written to the other place")
+	}
+	now = ""
+	at.at.Store(store)
+	b = h.create()
+	if list := h.list(); len(list) != 2 {
+		t.Errorf("with the cloud in its place again, the backups are %v", list)
+	}
+	if last, _, ok, err := h.engine.Last(t.Context()); err != nil || !ok || last.Backup != b.ID {
+		t.Errorf("the newest backup that is known is %q, want %q, %v", last.Backup, b.ID, err)
 	}
 }
