@@ -85,7 +85,7 @@ type Config struct {
 	Workers, Transfers int
 	Memory             int64
 	// Catalog bounds the bytes of catalog rows that are sorted in memory; 0
-	// means 16 MiB.
+	// means 24 MiB.
 	Catalog int
 	// Now tells the time; nil means time.Now. Random draws the digits of a
 	// backup's id; nil means the runtime's.
@@ -125,7 +125,7 @@ func New(cfg Config) *Engine {
 		cfg.Memory = 48 << 20
 	}
 	if cfg.Catalog == 0 {
-		cfg.Catalog = 16 << 20
+		cfg.Catalog = 24 << 20
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

@@ -215,7 +215,6 @@ func (u *upload) encode() error {
 		if err := context.Cause(u.ctx); err != nil {
 			return err
 		}
-		batch.Reset()
 		got := u.look(r, &batch)
 		if err := u.catalog.Add(&batch); err != nil {
 			return spoolError(u.e.cfg.Spool, err)

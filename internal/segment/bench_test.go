@@ -122,7 +122,7 @@ func BenchmarkNewRow(b *testing.B) {
 	b.SetBytes(int64(len(plain)))
 	b.ReportAllocs()
 	for b.Loop() {
-		batch.Reset()
+		batch = segment.Batch{}
 		for _, d := range docs {
 			batch.Add(segment.NewRow(d, cairn.ContentHash(d.JSON), nil))
 		}
@@ -160,8 +160,8 @@ func BenchmarkCatalog(b *testing.B) {
 	for b.Loop() {
 		index.Reset()
 		c := segment.NewCatalog(b.TempDir(), 16<<20)
-		for i := range batches {
-			if err := c.Add(&batches[i]); err != nil {
+		for _, batch := range batches {
+			if err := c.Add(&batch); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -27,8 +27,9 @@ type Catalog struct {
 	memory int
 
 	mu     sync.Mutex
-	lines  []byte
+	lines  [][]byte // of batches
 	refs   []ref
+	held   int // bytes of both
 	runs   []run
 	rows   int64
 	err    error // of the first Add that failed: rows are missing
@@ -37,11 +38,11 @@ type Catalog struct {
 
 // A ref is a line in Catalog.lines.
 type ref struct {
-	key         uint64 // what sorts most lines without a look at them
-	offset, len uint32 // len without the line break
+	key                uint64 // what sorts most lines without a look at them
+	batch, offset, len uint32 // len without the line break
 }
 
-const refBytes = 16
+const refBytes = 24
 
 // fanIn is how many files of sorted rows are merged into one of the next level.
 // So the open files, and the memory to merge all, grow with the logarithm of
@@ -60,8 +61,8 @@ const (
 )
 
 // NewCatalog returns an empty Catalog that holds as many bytes of rows in
-// memory as given, and the rest in files in the folder dir, whose names end in
-// ".tmp". Merging them takes 64 KiB for each.
+// memory as given and one batch, and the rest in files in the folder dir, whose
+// names end in ".tmp". Merging them takes 64 KiB for each.
 func NewCatalog(dir string, memory int) *Catalog {
 	return &Catalog{
 		Step:   func(do func() error) error { return do() },
@@ -70,37 +71,32 @@ func NewCatalog(dir string, memory int) *Catalog {
 	}
 }
 
-// Add adds the rows of a batch, which the caller keeps. After an error, which
-// is that of writing a file, the catalog is of no use.
+// Add takes the rows of a batch, with their memory, and leaves it empty, with
+// room for as many. After an error, which is that of writing a file, the catalog
+// is of no use.
 func (c *Catalog) Add(b *Batch) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return os.ErrClosed
 	}
-	for lines := b.lines; len(lines) > 0 && c.err == nil; {
-		n := bytes.IndexByte(lines, '\n') + 1
-		if len(c.lines)+n+(len(c.refs)+1)*refBytes > c.memory {
-			c.err = c.spill()
-		}
-		c.reserve(n)
-		c.refs = append(c.refs, ref{offset: uint32(len(c.lines)), len: uint32(n - 1)})
-		c.lines = append(c.lines, lines[:n]...)
-		lines = lines[n:]
-		c.rows++
+	if c.err != nil || b.rows == 0 {
+		return c.err
+	}
+	c.refs = slices.Grow(c.refs, b.rows)
+	for from := 0; from < len(b.lines); {
+		n := bytes.IndexByte(b.lines[from:], '\n')
+		c.refs = append(c.refs, ref{batch: uint32(len(c.lines)), offset: uint32(from), len: uint32(n)})
+		from += n + 1
+	}
+	c.lines = append(c.lines, b.lines)
+	c.held += len(b.lines) + b.rows*refBytes
+	c.rows += int64(b.rows)
+	*b = Batch{lines: make([]byte, 0, len(b.lines))}
+	if c.held > c.memory {
+		c.err = c.spill()
 	}
 	return c.err
-}
-
-// reserve makes room for a line of n bytes. It doubles the room, where append
-// would copy several times as much on the way to the bound.
-func (c *Catalog) reserve(n int) {
-	if cap(c.lines)-len(c.lines) < n {
-		c.lines = slices.Grow(c.lines, min(max(len(c.lines), n, 64<<10), max(c.memory-len(c.lines), n)))
-	}
-	if cap(c.refs) == len(c.refs) {
-		c.refs = slices.Grow(c.refs, max(len(c.refs), 512))
-	}
 }
 
 // Rows returns how many rows were added.
@@ -129,7 +125,8 @@ func (c *Catalog) spill() error {
 	if err != nil {
 		return err
 	}
-	c.lines, c.refs, c.runs = c.lines[:0], c.refs[:0], append(c.runs, r)
+	clear(c.lines)
+	c.lines, c.refs, c.held, c.runs = c.lines[:0], c.refs[:0], 0, append(c.runs, r)
 	for len(c.runs) >= fanIn {
 		last := c.runs[len(c.runs)-fanIn:]
 		if last[0].level != last[fanIn-1].level {
@@ -174,7 +171,7 @@ func (c *Catalog) sort() {
 }
 
 // line returns the line of a ref without its line break.
-func (c *Catalog) line(r ref) []byte { return c.lines[r.offset:][:r.len:r.len] }
+func (c *Catalog) line(r ref) []byte { return c.lines[r.batch][r.offset:][:r.len:r.len] }
 
 // memorySource returns the rows in memory, which must be sorted.
 func (c *Catalog) memorySource() source {

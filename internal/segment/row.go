@@ -200,10 +200,13 @@ func text(line []byte, prefix string) (s string, rest []byte, err error) {
 
 // A Batch gathers rows for a [Catalog]. Each worker has one of its own; the
 // zero value is empty.
-type Batch struct{ lines []byte }
+type Batch struct {
+	lines []byte
+	rows  int
+}
 
 // Add appends a row that NewRow made.
-func (b *Batch) Add(r Row) { b.lines = AppendRow(b.lines, r) }
-
-// Reset empties the batch for the next rows.
-func (b *Batch) Reset() { b.lines = b.lines[:0] }
+func (b *Batch) Add(r Row) {
+	b.lines = AppendRow(b.lines, r)
+	b.rows++
+}
