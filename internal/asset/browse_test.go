@@ -186,6 +186,54 @@ func TestBrowseAgainstJSON(t *testing.T) {
 	}
 }
 
+// longAssets are assets with a long text, whose members come in any order, each
+// once; more than one of their objects has a member called original.
+var longAssets = rapid.Custom(func(t *rapid.T) string {
+	pick := func(of ...string) string { return rapid.SampledFrom(of).Draw(t, "of") }
+	object := func(members ...string) string {
+		return "{" + strings.Join(rapid.Permutation(members).Draw(t, "members"), ",") + "}"
+	}
+	id := func() string { return `"id":` + pick(`"f1"`, `"f2"`, `"f\u0032"`, `""`, `5`) }
+	class := func() string {
+		return `"classification":` + pick(`{"generic":"CODE","specific":"go"}`, `{"specific":"rs"}`, `{}`, `null`)
+	}
+	text := func() string {
+		return `"fragment":{"string":{"raw":"` + strings.Repeat(pick("x", `\"`, `,\"original\":{\"id\":\"f1\"}`), 1500) + `"}}`
+	}
+	original := func() string {
+		return `"original":` + pick(object(id()), object(id(), `"reference":`+object(id(), class())), `{}`, `null`)
+	}
+	var formats []string
+	for range rapid.IntRange(0, 3).Draw(t, "formats") {
+		formats = append(formats, pick(object(id(), class(), text()), object(id(), class(), text()), object(class(), text()), `null`))
+	}
+	list := `"formats":` + object(`"iterable":[`+strings.Join(formats, ",")+`]`, `"x":1`)
+	var members []string
+	for _, member := range []string{id(), `"name":"a"`, `"created":{"value":"2026"}`, list, original(), `"preview":` + object(`"a":1`, original()), `"mechanism":"MANUAL"`} {
+		if rapid.IntRange(0, 5).Draw(t, "there") > 0 {
+			members = append(members, member)
+		}
+	}
+	switch rapid.IntRange(0, 2).Draw(t, "order") {
+	case 0: // the usual one
+		return "{" + strings.Join(members, ",") + "}"
+	case 1:
+		return strings.TrimSuffix(object(append(members, `"z":0`)...), "}") + `,` + original() + "}"
+	}
+	return object(members...)
+})
+
+// What is behind a long text is found too, whatever the order.
+func TestBrowseLong(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		doc := []byte(longAssets.Draw(t, "doc"))
+		checkCompacted(t, doc)
+		if diff := cmp.Diff(slowly(t, doc), browse(doc)); diff != "" {
+			t.Fatalf("%s (-slowly +got):\n%s", doc, diff)
+		}
+	})
+}
+
 // The formats are those that a list of them, found the slow way, has; and those
 // of an asset that we make are found.
 func TestBrowseSeeded(t *testing.T) {

@@ -117,3 +117,28 @@ func TestWalkAgainstMembers(t *testing.T) {
 		}
 	})
 }
+
+// A visit that has seen enough ends all walks that it is in.
+func TestWalkStops(t *testing.T) {
+	rest := []byte(`{"a":[1,{"b":2,"c":3},4],"d":5}`)
+	var seen []string
+	stopping := func(name string, rest []byte) int {
+		seen = append(seen, name)
+		if name == "b" {
+			return rawjson.Stop
+		}
+		return rawjson.Length(rest)
+	}
+	n := rawjson.Walk(rest, func(name string, rest []byte) int {
+		seen = append(seen, name)
+		return rawjson.WalkArray(rest, func(rest []byte) int {
+			if rawjson.IsObject(rest) {
+				return rawjson.Walk(rest, stopping)
+			}
+			return rawjson.Length(rest)
+		})
+	})
+	if diff := cmp.Diff([]string{"a", "b"}, seen); diff != "" || n != rawjson.Stop {
+		t.Errorf("Walk returned %d, seen were (-want +got):\n%s", n, diff)
+	}
+}
