@@ -91,6 +91,10 @@ type Jobs struct {
 	end  context.CancelCauseFunc
 	work sync.WaitGroup
 
+	// writing holds a token while nobody writes the history on disk: one at a
+	// time, so that what is newest is written last.
+	writing chan struct{}
+
 	mu      sync.Mutex // guards the rest and the fields of tasks; never held while something is waited for
 	closed  bool
 	queue   []*task     // in order; the first has its turn
@@ -111,7 +115,8 @@ func New(cfg Config) *Jobs {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	j := &Jobs{cfg: cfg, owed: map[string]struct{}{}}
+	j := &Jobs{cfg: cfg, writing: make(chan struct{}, 1), owed: map[string]struct{}{}}
+	j.writing <- struct{}{}
 	j.life, j.end = context.WithCancelCause(context.Background())
 	return j
 }
@@ -282,7 +287,7 @@ func (j *Jobs) complete(job cairn.Job, backup cairn.Backup) cairn.Job {
 	}
 	j.mu.Unlock()
 	if i >= 0 {
-		j.store(job)
+		j.store(job.ID)
 	}
 	return job
 }
@@ -301,9 +306,8 @@ func (j *Jobs) note(id string, backup cairn.Backup) {
 		return
 	}
 	j.history[i].Backup = backup
-	job := j.history[i]
 	j.mu.Unlock()
-	j.store(job)
+	j.store(id)
 }
 
 // remember puts a job that has ended at the front of the history, and drops the
@@ -325,8 +329,15 @@ func (j *Jobs) remember(job cairn.Job) (dropped []string) {
 	return dropped
 }
 
-// store writes a job to the history on disk, also when all work is cancelled.
-func (j *Jobs) store(job cairn.Job) {
+// store writes a job to the history on disk as it is now, also when all work is
+// cancelled. It reports whether that was possible.
+func (j *Jobs) store(id string) bool {
+	<-j.writing
+	defer func() { j.writing <- struct{}{} }()
+	job, known := j.job(id)
+	if !known {
+		return true // dropped since, and to be forgotten
+	}
 	err := j.cfg.History.SaveJob(context.WithoutCancel(j.life), job)
 	if err != nil {
 		j.cfg.Log.Warn("the history of jobs was not written", "kind", job.Kind, "job", job.ID, "status", job.Status, "err", err)
@@ -334,6 +345,22 @@ func (j *Jobs) store(job cairn.Job) {
 	if job.Status.Ended() { // else there is more to come
 		j.owe(err, job.ID)
 	}
+	return err == nil
+}
+
+// job returns a job as it is now.
+func (j *Jobs) job(id string) (job cairn.Job, known bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, t := range j.queue {
+		if t.job.ID == id {
+			return t.job, true
+		}
+	}
+	if i := slices.IndexFunc(j.history, func(old cairn.Job) bool { return old.ID == id }); i >= 0 {
+		return j.history[i], true
+	}
+	return cairn.Job{}, false
 }
 
 // forget removes jobs from the history on disk, as store writes them.
@@ -341,6 +368,8 @@ func (j *Jobs) forget(ids ...string) {
 	if len(ids) == 0 {
 		return
 	}
+	<-j.writing
+	defer func() { j.writing <- struct{}{} }()
 	err := j.cfg.History.ForgetJobs(context.WithoutCancel(j.life), ids...)
 	if err != nil {
 		j.cfg.Log.Warn("the history of jobs was not written", "forgotten", ids, "err", err)
@@ -366,8 +395,7 @@ func (j *Jobs) owe(err error, ids ...string) {
 // has led to is not found out at the next start if by then another one has
 // replaced the database, or the backup was deleted.
 func (j *Jobs) catchUp() {
-	var ended []cairn.Job
-	var gone []string
+	var ended, gone []string
 	j.mu.Lock()
 	known := map[string]struct{}{}
 	for _, t := range j.queue {
@@ -376,7 +404,7 @@ func (j *Jobs) catchUp() {
 	for _, job := range slices.Backward(j.history) {
 		known[job.ID] = struct{}{}
 		if _, owed := j.owed[job.ID]; owed {
-			ended = append(ended, job)
+			ended = append(ended, job.ID)
 		}
 	}
 	for id := range j.owed {
@@ -385,8 +413,10 @@ func (j *Jobs) catchUp() {
 		}
 	}
 	j.mu.Unlock()
-	for _, job := range ended {
-		j.store(job)
+	for _, id := range ended {
+		if !j.store(id) {
+			return // nor would the others be written
+		}
 	}
 	j.forget(gone...)
 }

@@ -19,7 +19,7 @@ func (j *Jobs) Recover(ctx context.Context) error {
 		return err
 	}
 	restored := j.cfg.Engine.Restored()
-	var changed []cairn.Job
+	var changed []string
 	for i := range jobs {
 		job := &jobs[i]
 		swapped := job.Kind == cairn.Restoration && restored != "" && job.ID == restored
@@ -38,7 +38,7 @@ func (j *Jobs) Recover(ctx context.Context) error {
 			job.Status, job.Reason = cairn.JobCompleted, nil
 		}
 		j.cfg.Log.Info("a job was cut off", "kind", job.Kind, "job", job.ID, "backup", job.Backup.ID, "status", job.Status)
-		changed = append(changed, *job)
+		changed = append(changed, job.ID)
 	}
 	var dropped []string
 	j.mu.Lock()
@@ -46,8 +46,8 @@ func (j *Jobs) Recover(ctx context.Context) error {
 		dropped = append(dropped, j.remember(job)...)
 	}
 	j.mu.Unlock()
-	for _, job := range changed {
-		j.store(job)
+	for _, id := range changed {
+		j.store(id)
 	}
 	j.forget(dropped...)
 	return nil

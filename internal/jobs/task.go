@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
-	"sync"
 
 	"cairn"
 )
@@ -25,8 +24,6 @@ type task struct {
 
 	job     cairn.Job // guarded by Jobs.mu
 	callers int       // that wait for done; guarded by Jobs.mu
-
-	saving sync.Mutex // held while job is written, so that the newest is written last
 
 	// The outcome, set before done is closed.
 	backup cairn.Backup
@@ -240,13 +237,8 @@ func (j *Jobs) settle(t *task) {
 
 // save writes a job as it is now.
 func (j *Jobs) save(t *task) {
-	t.saving.Lock()
-	defer t.saving.Unlock()
-	j.mu.Lock()
-	job := t.job
-	j.mu.Unlock()
-	if job.Kind != undoing {
-		j.store(job)
+	if t.job.Kind != undoing { // which never changes
+		j.store(t.job.ID)
 	}
 }
 
