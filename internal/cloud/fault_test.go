@@ -268,3 +268,32 @@ func TestFirstOpenFaults(t *testing.T) {
 		}
 	}
 }
+
+// TestForeignKeyFileStays has another key file appear under the name of the one
+// that is being written, which fails: what is not ours is not taken back.
+func TestForeignKeyFileStays(t *testing.T) {
+	keys := t.TempDir()
+	const foreign = "the key of somebody else"
+	var path string
+	_, err := cloud.Open(t.Context(), cloud.Config{
+		Bucket: &memory.Bucket{}, URL: "memory", Keys: keys,
+		Step: func(name string, do func() error) error {
+			if name != "key.name" {
+				return do()
+			}
+			temps, err := filepath.Glob(filepath.Join(keys, "*"+durable.TempSuffix))
+			if err != nil || len(temps) != 1 {
+				t.Fatalf("the key is written to %v, %v", temps, err)
+			}
+			id, _, _ := strings.Cut(filepath.Base(temps[0]), ".")
+			path = filepath.Join(keys, id)
+			return errors.Join(os.WriteFile(path, []byte(foreign), 0o600), errMade)
+		},
+	})
+	if !errors.Is(err, errMade) {
+		t.Errorf("Open returned %v", err)
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != foreign {
+		t.Errorf("the file holds %q, %v", text, err)
+	}
+}
