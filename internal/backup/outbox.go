@@ -99,8 +99,8 @@ func (o *outbox) push(p *parcel) error {
 		if err != nil {
 			return err
 		}
-		if spilled || o.held == 0 {
-			break // it lies in a file, or the disk is full and it is the only one in memory
+		if spilled || o.held == 0 || o.stopped {
+			break // it lies in a file; or the disk is full, and there is nothing else that will be sent
 		}
 		o.changed.Wait()
 	}

@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"fmt"
+	"hash/crc32"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -54,6 +55,7 @@ const lineBytes = 64 << 10
 type row struct {
 	doc      cairn.Document // without JSON
 	hash     cairn.Hash     // of its JSON
+	crc      uint32         // CRC-32C of its JSON
 	from, to int            // its JSON
 }
 
@@ -156,6 +158,7 @@ func (u *upload) row(doc cairn.Document, hash cairn.Hash) error {
 	r.rows = append(r.rows, row{
 		doc:  cairn.Document{Revision: doc.Revision, Collection: doc.Collection, ID: doc.ID},
 		hash: hash,
+		crc:  crc32.Checksum(doc.JSON, crc32.MakeTable(crc32.Castagnoli)),
 		from: end - len(doc.JSON),
 		to:   end,
 	})
@@ -215,7 +218,10 @@ func (u *upload) encode() error {
 		if err := context.Cause(u.ctx); err != nil {
 			return err
 		}
-		got := u.look(r, &batch)
+		got, err := u.look(r, &batch)
+		if err != nil {
+			return err
+		}
 		if err := u.catalog.Add(&batch); err != nil {
 			return spoolError(u.e.cfg.Spool, err)
 		}
@@ -240,18 +246,27 @@ func (u *upload) encode() error {
 	return nil
 }
 
-// look adds the documents of a run to the catalog, and counts them.
-func (u *upload) look(r *run, batch *segment.Batch) (got cairn.Stats) {
+// look adds the documents of a run to the catalog, and counts them. It makes sure
+// that the text that is about to be encoded is the one that was read, of which
+// the database has the hash.
+func (u *upload) look(r *run, batch *segment.Batch) (got cairn.Stats, err error) {
 	for i := range r.rows {
 		row := &r.rows[i]
 		doc := row.doc
 		doc.JSON = r.lines[row.from:row.to]
 		batch.Add(segment.NewRow(doc, row.hash, u.e.cfg.Browse))
+		if crc32.Checksum(doc.JSON, crc32.MakeTable(crc32.Castagnoli)) != row.crc {
+			return got, &cairn.Error{
+				Code:    cairn.CodeInternal,
+				Message: "A document changed in the memory of cairn while it was being backed up. No backup was made.",
+				Hint:    "Check the memory of this computer, then try again.",
+			}
+		}
 		got.Documents++
 		got.Bytes += int64(len(doc.JSON))
 		got.Digest = got.Digest.Add(cairn.DigestWith(doc, row.hash))
 	}
-	return got
+	return got, nil
 }
 
 // reset empties a run. The memory of an unusually large document is not kept.

@@ -23,6 +23,7 @@ func TestVerifyFindsTampering(t *testing.T) {
 		`DELETE FROM documents WHERE id = 'a'`,
 		`INSERT INTO documents(revision, collection, id, crc, hash, json) VALUES(50, 'assets', 'x', 0, zeroblob(32), '{}')`,
 		`UPDATE documents SET hash = zeroblob(32) WHERE id = 'a'`,
+		fmt.Sprintf(`UPDATE documents SET json = '{"v":9}', crc = %d WHERE id = 'a'`, slowChecksum("assets\x00a\x00"+`{"v":9}`)), // the hash tells
 		`UPDATE documents SET hash = x'00' WHERE id = 'a'`,
 		`UPDATE documents SET hash = (SELECT hash FROM documents WHERE id = 'b') WHERE id = 'a'`,
 		`UPDATE documents SET id = CASE id WHEN 'a' THEN 'b' ELSE 'a' END || 'x' WHERE id IN ('a', 'b')`,

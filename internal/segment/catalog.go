@@ -90,7 +90,7 @@ func (c *Catalog) Add(b *Batch) error {
 		from += n + 1
 	}
 	c.lines = append(c.lines, b.lines)
-	c.held += len(b.lines) + b.rows*refBytes
+	c.held += cap(b.lines) + b.rows*refBytes
 	c.rows += int64(b.rows)
 	*b = Batch{lines: make([]byte, 0, len(b.lines))}
 	if c.held > c.memory {

@@ -1,0 +1,85 @@
+package backup_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"cairn"
+	"cairn/internal/backup"
+	"cairn/internal/bucket"
+	"cairn/internal/bucket/memory"
+	"cairn/internal/segment"
+)
+
+// A refusing bucket has its gate opened, and then refuses parts.
+type refusing struct {
+	bucket.Bucket
+	gate chan struct{}
+}
+
+// Put refuses parts.
+func (r *refusing) Put(ctx context.Context, name string, content io.ReadSeeker) error {
+	if strings.HasPrefix(name, "parts/") {
+		<-r.gate
+		return fmt.Errorf("%w", bucket.ErrRefused)
+	}
+	return r.Bucket.Put(ctx, name, content)
+}
+
+// TestSpillWhenStopped has a transfer fail just while the disk shows to be full:
+// what waits for room hears of it.
+func TestSpillWhenStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := new(memory.Bucket)
+		h := newHouse(t, store)
+		var docs []cairn.Document
+		for i := range 5 {
+			docs = append(docs, doc(fmt.Sprint("big", i), "text", segment.PartBytes/2+1))
+		}
+		h.apply(docs...)
+		h.create()
+		made := objects(t, store)
+		object := int64(len(made[named(made, "parts/")[0]]))
+		gate := make(chan struct{})
+		h.bucket = &refusing{store, gate}
+		h.edit = func(cfg *backup.Config) { cfg.Memory, cfg.Transfers, cfg.Workers = 2*(2*object+object/2), 1, 1 }
+		h.step = func(name string, do func() error) error {
+			if name != "spool.part" {
+				return do()
+			}
+			close(gate)
+			synctest.Wait() // the transfer fails, the upload is stopped
+			return &fs.PathError{Op: "write", Path: name, Err: noRoom()}
+		}
+		h.engine = h.newEngine()
+		_, err := h.engine.Create(t.Context(), ignore)
+		if cairn.CodeOf(err) != cairn.CodeRefused {
+			t.Errorf("it returned %v", err)
+		}
+		h.checkTidy(true)
+	})
+}
+
+// TestChangedInMemory has a document change between the reading of it and its
+// encoding: no backup is made.
+func TestChangedInMemory(t *testing.T) {
+	h := openHouse(t, t.TempDir(), new(memory.Bucket), func(cfg *backup.Config) {
+		cfg.Browse = func(_ string, json []byte) (name, language, created string) {
+			json[len(json)/2] ^= 1
+			return "", "", ""
+		}
+	})
+	h.apply(doc("a", "text", 1000))
+	if _, err := h.engine.Create(t.Context(), ignore); cairn.CodeOf(err) != cairn.CodeInternal || !strings.Contains(err.Error(), "memory") {
+		t.Errorf("it returned %v", err)
+	}
+	if list := h.list(); len(list) > 0 {
+		t.Errorf("listed are %v", list)
+	}
+	h.verify()
+}
