@@ -100,7 +100,7 @@ func someParts(t *testing.T, mib int) func(*client.Client) {
 func largeCatalog(t *testing.T) func(*client.Client) {
 	return func(c *client.Client) {
 		random := rand.New(rand.NewPCG(3, 4))
-		for batch := range 13 {
+		for batch := range 19 {
 			var lines []api.DocumentLine
 			for i := range 500 {
 				id, name := fmt.Sprintf("asset-%d-%d", batch, i), make([]byte, 512)
@@ -356,7 +356,7 @@ func createOnFullDisk(t *testing.T) {
 			t.Fatalf("this was with %s free", what)
 		}
 	}
-	for _, free := range []int64{0, 10 << 20, 18 << 20, 26 << 20} {
+	for _, free := range []int64{0, 12 << 20, 24 << 20, 40 << 20} {
 		disk.leave(t, free)
 		try(fmt.Sprintf("%d bytes", free))
 	}
