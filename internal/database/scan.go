@@ -85,7 +85,7 @@ func scanRows(rows *sql.Rows, row func(cairn.Document, cairn.Hash) error) error 
 		var hash cairn.Hash
 		doc.JSON = nil
 		if text.Valid {
-			copy(hash[:], noted) // one of another length is of another sum
+			copy(hash[:], noted) // the digest tells of one that is not that of the text
 			if err := setText(&doc, text.String, crc); err != nil {
 				return err
 			}
