@@ -6,13 +6,17 @@ import (
 	"cairn/internal/segment"
 )
 
-// A pool lends memory for the plain text of parts.
+// A pool lends memory for parts.
 type pool struct {
+	bytes int // of what it makes
+
 	mu   sync.Mutex
 	free [][]byte
 }
 
-func newPool() *pool { return &pool{} }
+// newPool returns a pool that makes buffers of so many bytes. Whoever needs more
+// gives back what it took instead.
+func newPool(bytes int) *pool { return &pool{bytes: bytes} }
 
 // get returns an empty buffer.
 func (p *pool) get() []byte {
@@ -23,7 +27,7 @@ func (p *pool) get() []byte {
 		p.free = p.free[:n-1]
 		return b
 	}
-	return nil
+	return make([]byte, 0, p.bytes)
 }
 
 // put takes a buffer back, unless an unusually large document was in it.

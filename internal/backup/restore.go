@@ -118,7 +118,7 @@ func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment
 	group, ctx := errgroup.WithContext(ctx)
 	budget := semaphore.NewWeighted(e.cfg.Memory)
 	transfers := semaphore.NewWeighted(int64(e.cfg.Transfers))
-	buffers := newPool()
+	objects, buffers := newPool(segment.PartBytes/4), newPool(segment.PartBytes+lineBytes)
 	queue := make(chan *fetched, 64) // in order
 	group.Go(guarded(func() error {
 		defer close(queue)
@@ -139,7 +139,7 @@ func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment
 					if err := transfers.Acquire(ctx, 1); err != nil {
 						return context.Cause(ctx)
 					}
-					object, err := c.Read(ctx, p.Object, nil)
+					object, err := c.Read(ctx, p.Object, objects.get())
 					transfers.Release(1)
 					if err != nil {
 						return err
@@ -153,6 +153,7 @@ func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment
 					defer func() { decoders <- d }()
 					f.buffer = buffers.get()
 					insert, err := decode(c, d, f, i, object, p, prepare)
+					objects.put(object)
 					if err != nil {
 						return err
 					}

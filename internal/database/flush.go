@@ -5,8 +5,9 @@ import (
 	"os"
 )
 
-// flushBytes is how many bytes of documents a flusher lets gather.
-const flushBytes = 32 << 20
+// flushBytes is how many bytes of documents a flusher lets gather: fewer make
+// those who write wait for the disk.
+const flushBytes = 64 << 20
 
 // A flusher has a file that is being filled written to the disk meanwhile, so
 // that little is left to wait for at the end. It opens the file before SQLite
