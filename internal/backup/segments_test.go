@@ -1,6 +1,7 @@
 package backup_test
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,6 +34,7 @@ func TestSegments(t *testing.T) {
 			}
 			var rows []cairn.Document
 			err := source.db.Scan(t.Context(), last, func(cairn.Stats) error { return nil }, func(d cairn.Document, _ cairn.Hash) error {
+				d.JSON = bytes.Clone(d.JSON) // the scan's
 				rows = append(rows, d)
 				last = d.Revision
 				return nil

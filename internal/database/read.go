@@ -233,28 +233,25 @@ func (d *DB) Verify(ctx context.Context) error {
 }
 
 func (g *generation) verify(ctx context.Context) error {
-	tx, err := g.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	err := g.moment(func(r *sqlitefile.Reader, want cairn.Stats) error {
+		got, newest, err := count(ctx, r)
+		if err != nil {
+			return err
+		}
+		got.Line, got.Revision = want.Line, want.Revision
+		if got != want || newest > want.Revision {
+			return sqlitefile.Damaged(g.path, fmt.Sprintf(
+				"it holds %d documents of %d bytes with digest %s and %d deletions up to revision %d, but counted %d of %d with %s and %d up to %d",
+				got.Documents, got.Bytes, got.Digest, got.Deletions, newest,
+				want.Documents, want.Bytes, want.Digest, want.Deletions, want.Revision))
+		}
+		return nil
+	})
 	if err != nil {
 		return err
-	}
-	defer tx.Rollback()
-	want, err := readStats(ctx, tx)
-	if err != nil {
-		return err
-	}
-	got, newest, err := count(ctx, tx)
-	if err != nil {
-		return err
-	}
-	got.Line, got.Revision = want.Line, want.Revision
-	if got != want || newest > want.Revision {
-		return sqlitefile.Damaged(g.path, fmt.Sprintf(
-			"it holds %d documents of %d bytes with digest %s and %d deletions up to revision %d, but counted %d of %d with %s and %d up to %d",
-			got.Documents, got.Bytes, got.Digest, got.Deletions, newest,
-			want.Documents, want.Bytes, want.Digest, want.Deletions, want.Revision))
 	}
 	var found string
-	if err := tx.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&found); err != nil {
+	if err := g.reader.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&found); err != nil {
 		return err
 	}
 	if found != "ok" {
@@ -265,17 +262,15 @@ func (g *generation) verify(ctx context.Context) error {
 
 // count reads all rows, and returns what the state row should say of them and
 // the newest revision among them.
-func count(ctx context.Context, tx *sql.Tx) (stats cairn.Stats, newest int64, err error) {
-	if err := tx.QueryRowContext(ctx, "SELECT count(*), coalesce(max(revision), 0) FROM deletions").
-		Scan(&stats.Deletions, &newest); err != nil {
+func count(ctx context.Context, r *sqlitefile.Reader) (stats cairn.Stats, newest int64, err error) {
+	if err := r.Query("SELECT count(*), coalesce(max(revision), 0) FROM deletions"); err != nil {
 		return stats, newest, err
 	}
-	rows, err := tx.QueryContext(ctx, scanQuery)
-	if err != nil {
+	if _, err := r.Next(); err != nil {
 		return stats, newest, err
 	}
-	defer rows.Close()
-	err = scanRows(rows, func(doc cairn.Document, hash cairn.Hash) error {
+	stats.Deletions, newest = r.Int64(0), r.Int64(1)
+	err = scan(ctx, r, 0, func(doc cairn.Document, hash cairn.Hash) error {
 		if cairn.ContentHash(doc.JSON) != hash {
 			return errChecksum
 		}

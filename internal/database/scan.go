@@ -5,6 +5,7 @@ import (
 	"database/sql"
 
 	"cairn"
+	"cairn/internal/sqlitefile"
 )
 
 // scanQuery reads all documents in the order in which they came, and
@@ -23,9 +24,10 @@ const (
 // revision after the given one, in the order of revisions; after 0, which is
 // all there is, no deletions. It ends with the first error of begin or row.
 //
-// The hash of a document is the one that was noted when it was written. The
-// digest in the numbers is of these hashes, so who adds them up sees one that is
-// not; that of a deletion is zero.
+// The text of a document is row's until it returns, and not to be changed: it
+// lies in SQLite's memory. The hash is the one that was noted when the document
+// was written. The digest in the numbers is of these hashes, so who adds them up
+// sees one that is not; that of a deletion is zero.
 //
 // While it runs the write-ahead log cannot shrink, so row should not wait for
 // anything slow.
@@ -33,12 +35,14 @@ func (d *DB) Scan(ctx context.Context, after int64, begin func(cairn.Stats) erro
 	g := d.use()
 	defer d.release(g)
 	var refused error
-	err := g.scan(ctx, after, func(stats cairn.Stats) error {
-		refused = begin(stats)
-		return refused
-	}, func(doc cairn.Document, hash cairn.Hash) error {
-		refused = row(doc, hash)
-		return refused
+	err := g.moment(func(r *sqlitefile.Reader, stats cairn.Stats) error {
+		if refused = begin(stats); refused != nil {
+			return refused
+		}
+		return scan(ctx, r, after, func(doc cairn.Document, hash cairn.Hash) error {
+			refused = row(doc, hash)
+			return refused
+		})
 	})
 	if refused != nil {
 		return refused
@@ -46,55 +50,70 @@ func (d *DB) Scan(ctx context.Context, after int64, begin func(cairn.Stats) erro
 	return failure(g.path, err)
 }
 
-func (g *generation) scan(ctx context.Context, after int64, begin func(cairn.Stats) error, row func(cairn.Document, cairn.Hash) error) error {
-	tx, err := g.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+// moment lends a reader that sees the file as it is now, and what it counts.
+func (g *generation) moment(look func(*sqlitefile.Reader, cairn.Stats) error) error {
+	r, err := sqlitefile.NewReader(g.path)
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback()
-	stats, err := readStats(ctx, tx)
+	defer r.Close()
+	if err := r.Exec("BEGIN"); err != nil {
+		return err
+	}
+	if err := r.Query(stateQuery); err != nil {
+		return err
+	}
+	more, err := r.Next()
+	if err == nil && !more {
+		err = sql.ErrNoRows
+	}
 	if err != nil {
 		return err
 	}
-	if err := begin(stats); err != nil {
-		return err
+	var values stateValues
+	for i := range values {
+		values[i] = r.Value(i)
 	}
-	query, args := scanQuery, []any(nil)
-	if after > 0 {
-		query, args = scanChangesQuery, []any{after}
-	}
-	rows, err := tx.QueryContext(ctx, query, args...)
+	stats, err := values.stats()
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
-	return scanRows(rows, row)
+	return look(r, stats)
 }
 
-// scanRows hands on rows of revision, collection, id, crc, hash and json; a row
-// without json is a deletion.
-func scanRows(rows *sql.Rows, row func(cairn.Document, cairn.Hash) error) error {
+// scan hands on what a reader sees after a revision. A row without json is a
+// deletion.
+func scan(ctx context.Context, r *sqlitefile.Reader, after int64, row func(cairn.Document, cairn.Hash) error) error {
+	query, args := scanQuery, []int64(nil)
+	if after > 0 {
+		query, args = scanChangesQuery, []int64{after}
+	}
+	if err := r.Query(query, args...); err != nil {
+		return err
+	}
 	var doc cairn.Document
-	var crc int64
-	var noted sql.RawBytes
-	var text sql.NullString
-	for rows.Next() {
-		if err := rows.Scan(&doc.Revision, &doc.Collection, &doc.ID, &crc, &noted, &text); err != nil {
+	for {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if more, err := r.Next(); !more {
+			return err
+		}
+		doc.Revision, doc.ID, doc.JSON = r.Int64(0), string(r.Bytes(2)), r.Bytes(5)
+		if name := r.Bytes(1); string(name) != doc.Collection {
+			doc.Collection = string(name)
+		}
 		var hash cairn.Hash
-		doc.JSON = nil
-		if text.Valid {
-			copy(hash[:], noted) // the digest tells of one that is not that of the text
-			if err := setText(&doc, text.String, crc); err != nil {
-				return err
+		if !doc.Deleted() {
+			if checksum(doc.Collection, doc.ID, bytesText(doc.JSON)) != r.Int64(3) {
+				return errChecksum
 			}
+			copy(hash[:], r.Bytes(4)) // the digest tells of one that is not that of the text
 		}
 		if err := row(doc, hash); err != nil {
 			return err
 		}
 	}
-	return rows.Err()
 }
 
 // CountChanges returns how many documents and deletions are newer than a

@@ -1,6 +1,7 @@
 package database_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -40,6 +41,7 @@ func scannedWhile(t *testing.T, db *database.DB, after int64, during func()) (st
 		if d.Deleted() && hash != (cairn.Hash{}) || !d.Deleted() && hash != cairn.ContentHash(d.JSON) {
 			t.Errorf("%s at %d has the hash %x", d.ID, d.Revision, hash)
 		}
+		d.JSON = bytes.Clone(d.JSON) // the scan's
 		rows = append(rows, d)
 		return nil
 	})

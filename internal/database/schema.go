@@ -237,12 +237,18 @@ func readStats(ctx context.Context, q querier) (cairn.Stats, error) {
 }
 
 func scanStats(row *sql.Row) (cairn.Stats, error) {
-	var s cairn.Stats
-	var values [6]any // of the types that the file has, which may be damaged
-	err := row.Scan(&values[0], &values[1], &values[2], &values[3], &values[4], &values[5])
-	if err != nil {
-		return s, err
+	var values stateValues
+	if err := row.Scan(&values[0], &values[1], &values[2], &values[3], &values[4], &values[5]); err != nil {
+		return cairn.Stats{}, err
 	}
+	return values.stats()
+}
+
+// stateValues are the columns of stateQuery, of the types that the file has,
+// which may be damaged.
+type stateValues [6]any
+
+func (values stateValues) stats() (s cairn.Stats, err error) {
 	line, ok := values[0].(string)
 	digest, isBlob := values[5].([]byte)
 	ok = ok && isBlob

@@ -17,7 +17,7 @@ import (
 	"strings"
 	"syscall"
 
-	"modernc.org/sqlite" // also registers the database/sql driver "sqlite"
+	_ "modernc.org/sqlite" // registers the database/sql driver "sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"cairn"
@@ -34,6 +34,9 @@ func Touch(path string) error {
 	return errors.Join(f.Chmod(0o600), f.Close())
 }
 
+// busyTime is how many milliseconds a connection waits for another's lock.
+const busyTime = 10_000
+
 // Open returns a pool of at most conns connections to the file at the absolute
 // path, which must exist. Commits wait for the disk (synchronous=FULL), write
 // transactions take their lock at the start. pragmas come besides; the driver
@@ -49,7 +52,7 @@ func OpenReadOnly(path string) (*sql.DB, error) { return open(path, "ro", 1, nil
 func open(path, mode string, conns int, pragmas []string) (*sql.DB, error) {
 	q := url.Values{"mode": {mode}, "_txlock": {"immediate"}}
 	for _, p := range append([]string{
-		"busy_timeout(10000)",          // milliseconds
+		fmt.Sprintf("busy_timeout(%d)", busyTime),
 		"journal_size_limit(67108864)", // bytes
 		"synchronous(FULL)",
 		"fullfsync(1)", // macOS: through the drive's cache
@@ -69,6 +72,12 @@ func open(path, mode string, conns int, pragmas []string) (*sql.DB, error) {
 	return db, nil
 }
 
+// A sqliteError is one of the driver or of a [Reader].
+type sqliteError interface {
+	error
+	Code() int // extended
+}
+
 // Failure turns an error of SQLite or of the file system about the file into a
 // *cairn.Error: cairn.CodeDiskFull, CodeReadOnly, CodeNoPermission, CodeInUse,
 // CodeDamaged or CodeInternal. A nil err stays nil, a *cairn.Error, and an
@@ -79,7 +88,7 @@ func Failure(path string, err error) error {
 	if _, ok := errors.AsType[*cairn.Error](err); ok || err == nil {
 		return err
 	}
-	e, ok := errors.AsType[*sqlite.Error](err)
+	e, ok := errors.AsType[sqliteError](err)
 	if !ok {
 		if _, ok := errors.AsType[*os.PathError](err); ok {
 			return cairn.FileError("using", path, err)
