@@ -25,53 +25,75 @@ func (b *bench) backupsAndBack(ctx context.Context) error {
 		return err
 	}
 	var made api.Backup
-	var creations, scans, restorations, inserts []float64
-	var createPeak, restorePeak int64
-	for range b.rounds {
-		took, err := timed(func() error { return limit.create(ctx, raw) })
-		if err != nil {
-			return err
-		}
-		scans = append(scans, took)
-		took, peak, err := b.work(ctx, "/backups/create", &made)
-		if err != nil {
-			return err
-		}
-		creations, createPeak = append(creations, took), max(createPeak, peak)
+	var creation, restoration duel
+	err = b.duel(ctx, &creation, func(d *daemon) error {
+		return creation.round(
+			func() error { return d.do(ctx, "/backups/create", &made) },
+			func() error { return limit.create(ctx, raw) },
+			func() error { return nil })
+	})
+	if err != nil {
+		return err
 	}
-	for range b.rounds {
+	err = b.duel(ctx, &restoration, func(d *daemon) error {
 		path := filepath.Join(b.dir, "limit.db")
-		took, err := timed(func() error { return limit.restore(ctx, path) })
-		if err := errors.Join(err, os.Remove(path)); err != nil {
-			return err
-		}
-		inserts = append(inserts, took)
-		took, peak, err := b.work(ctx, "/backup/"+made.ID+"/restore", &made)
-		if err != nil {
-			return err
-		}
-		restorations, restorePeak = append(restorations, took), max(restorePeak, peak)
+		return restoration.round(
+			func() error { return d.do(ctx, "/backup/"+made.ID+"/restore", &made) },
+			func() error { return limit.restore(ctx, path) },
+			func() error { return os.Remove(path) })
+	})
+	if err != nil {
+		return err
 	}
 	mb := megabytes(b.docs.bytes())
 	fmt.Printf("\n%-46s %12s %12s %8s\n", "", "cairn", "its parts", "ratio")
-	row("POST /backups/create, MB/s", "%.0f", mb/middle(creations), mb/middle(scans))
-	alone("  peak memory, MB", "%.0f", float64(createPeak)/1e6)
-	row("POST /backup/{backup}/restore, MB/s", "%.0f", mb/middle(restorations), mb/middle(inserts))
-	alone("  peak memory, MB", "%.0f", float64(restorePeak)/1e6)
+	creation.print("POST /backups/create, MB/s", mb)
+	restoration.print("POST /backup/{backup}/restore, MB/s", mb)
 	row("stored, MB", "%.1f", megabytes(made.Bytes), megabytes(limit.stored))
 	return nil
 }
 
-// work has a fresh daemon on the data of bulk do something that answers with a
-// backup, and returns how many seconds that took and the daemon's peak memory.
-func (b *bench) work(ctx context.Context, path string, backup *api.Backup) (took float64, peak int64, err error) {
+// A duel measures ours beside theirs, in turn. The ratio that counts is the
+// middle one of the rounds: what slows the machine down for a while slows both.
+type duel struct {
+	ours, theirs, ratios []float64 // seconds, and theirs divided by ours
+	peak                 int64     // of ours, bytes of memory
+}
+
+// duel fights all rounds with one daemon on the data of bulk, as the parts are
+// in one process.
+func (b *bench) duel(ctx context.Context, duel *duel, round func(*daemon) error) error {
 	d, err := startDaemon(ctx, b.binary, filepath.Join(b.dir, "bulk"))
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
-	took, err = timed(func() error { return d.do(ctx, path, backup) })
-	peak = d.memory("VmHWM")
-	return took, peak, errors.Join(err, d.stop())
+	for range b.rounds {
+		if err := round(d); err != nil {
+			return errors.Join(err, d.stop())
+		}
+	}
+	duel.peak = d.memory("VmHWM")
+	return d.stop()
+}
+
+// round measures one side, then the other. clear removes what theirs has left:
+// as ours removes the database before the last. So each finds as much memory
+// that was just given back, which on a virtual machine is ten times as fast as
+// memory that its host has to find.
+func (d *duel) round(ours, theirs, clear func() error) error {
+	limit, err := timed(theirs)
+	if err := errors.Join(err, clear()); err != nil {
+		return err
+	}
+	took, err := timed(ours)
+	d.theirs, d.ours, d.ratios = append(d.theirs, limit), append(d.ours, took), append(d.ratios, limit/took)
+	return err
+}
+
+// print prints the figures of a duel about so many MB.
+func (d *duel) print(name string, mb float64) {
+	ratio(name, "%.0f", mb/middle(d.ours), mb/middle(d.theirs), middle(d.ratios))
+	alone("  peak memory, MB", "%.0f", float64(d.peak)/1e6)
 }
 
 // do posts without a body and reads the answer into v.
