@@ -118,7 +118,7 @@ func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment
 	group, ctx := errgroup.WithContext(ctx)
 	budget := semaphore.NewWeighted(e.cfg.Memory)
 	transfers := semaphore.NewWeighted(int64(e.cfg.Transfers))
-	objects, buffers := newPool(segment.PartBytes/4), newPool(segment.PartBytes+lineBytes)
+	objects, buffers := newPool(), newPool()
 	queue := make(chan *fetched, 64) // in order
 	group.Go(guarded(func() error {
 		defer close(queue)
@@ -139,7 +139,7 @@ func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment
 					if err := transfers.Acquire(ctx, 1); err != nil {
 						return context.Cause(ctx)
 					}
-					object, err := c.Read(ctx, p.Object, objects.get())
+					object, err := c.Read(ctx, p.Object, objects.get(p.Size))
 					transfers.Release(1)
 					if err != nil {
 						return err
@@ -151,7 +151,7 @@ func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment
 						return context.Cause(ctx)
 					}
 					defer func() { decoders <- d }()
-					f.buffer = buffers.get()
+					f.buffer = buffers.get(p.Plain)
 					insert, err := decode(c, d, f, i, object, p, prepare)
 					objects.put(object)
 					if err != nil {

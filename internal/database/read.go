@@ -302,6 +302,6 @@ func textBytes(s string) []byte {
 	return unsafe.Slice(unsafe.StringData(s), len(s))
 }
 
-// bytesText is the way back, for a statement's argument: the driver copies it
-// before the call returns.
+// bytesText is the way back, for what keeps nothing of it behind its call: a
+// checksum, or a statement whose arguments the driver copies.
 func bytesText(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

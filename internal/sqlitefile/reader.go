@@ -63,7 +63,13 @@ func NewReader(path string) (_ *Reader, err error) {
 	}
 	sqlite3.Xsqlite3_extended_result_codes(r.tls, r.db, 1)
 	sqlite3.Xsqlite3_busy_timeout(r.tls, r.db, busyTime)
-	return r, r.Exec("PRAGMA query_only=1")
+	// The last connection to close a file writes its log into it.
+	for _, pragma := range []string{"PRAGMA fullfsync=1", "PRAGMA query_only=1"} {
+		if err := r.Exec(pragma); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
 }
 
 // make has SQLite make an object and notes its address.

@@ -75,6 +75,15 @@ func TestReader(t *testing.T) {
 	if more, err := r.Next(); more || err != nil {
 		t.Errorf("behind the last row: %t, %v", more, err)
 	}
+	for _, pragma := range []string{"query_only", "fullfsync"} {
+		if err := r.Query("PRAGMA " + pragma); err != nil {
+			t.Fatal(err)
+		}
+		next(t, r)
+		if r.Int64(0) != 1 {
+			t.Errorf("%s is %d, want 1", pragma, r.Int64(0))
+		}
+	}
 }
 
 // TestReaderRows reads rows one after another, with parameters, of files of odd
