@@ -45,8 +45,13 @@ func newLimit(dir string) (*limit, error) {
 	return &limit{dir: dir, identity: identity, decoder: decoder}, os.MkdirAll(dir, 0o700)
 }
 
-// create scans the documents of a raw database into files.
+// create scans the documents of a raw database into new files, which stay, as
+// each backup is stored beside those before it.
 func (l *limit) create(ctx context.Context, raw *rawDB) error {
+	folder, err := os.MkdirTemp(l.dir, "")
+	if err != nil {
+		return err
+	}
 	l.files, l.stored = nil, 0
 	group, ctx := errgroup.WithContext(ctx)
 	workers := runtime.GOMAXPROCS(0)
@@ -73,7 +78,7 @@ func (l *limit) create(ctx context.Context, raw *rawDB) error {
 					return err
 				}
 				total := <-sizes
-				name := filepath.Join(l.dir, fmt.Sprintf("%06d", len(l.files)))
+				name := filepath.Join(folder, fmt.Sprintf("%06d", len(l.files)))
 				l.files = append(l.files, name)
 				sizes <- total + int64(object.Len())
 				if err := writeSynced(name, object.Bytes()); err != nil {
@@ -121,7 +126,7 @@ func (l *limit) create(ctx context.Context, raw *rawDB) error {
 		}
 		return ctx.Err()
 	})
-	err := group.Wait()
+	err = group.Wait()
 	l.stored = <-sizes
 	return err
 }
