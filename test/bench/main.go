@@ -41,7 +41,7 @@ type options struct {
 func main() {
 	var o options
 	flag.IntVar(&o.docs, "docs", 100_000, "how many documents")
-	flag.IntVar(&o.rounds, "rounds", 3, "how often each figure is taken; the middle one counts")
+	flag.IntVar(&o.rounds, "rounds", 5, "how often each figure is taken; the middle one counts")
 	flag.DurationVar(&o.single, "single", time.Second, "how long a round of single writes lasts")
 	flag.Uint64Var(&o.seed, "seed", 1, "which documents")
 	flag.StringVar(&o.tmp, "tmp", "", "where to put the temporary folder: on the disk to measure (default the system's)")
