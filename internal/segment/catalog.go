@@ -10,6 +10,8 @@ import (
 	"os"
 	"slices"
 	"sync"
+
+	"cairn"
 )
 
 // A Catalog sorts the rows of a segment by collection and id, however many
@@ -72,8 +74,8 @@ func NewCatalog(dir string, memory int) *Catalog {
 }
 
 // Add takes the rows of a batch, with their memory, and leaves it empty, with
-// room for as many. After an error, which is that of writing a file, the catalog
-// is of no use.
+// room for as many. After an error, which is that of a file, the catalog is of
+// no use.
 func (c *Catalog) Add(b *Batch) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -185,8 +187,8 @@ func (c *Catalog) memorySource() source {
 	}
 }
 
-// sorted returns a source of all rows, each (collection, id) once. It holds as
-// long as nothing is added. The caller holds c.mu.
+// sorted returns a source of all rows, strictly in the order of (collection,
+// id). It holds as long as nothing is added. The caller holds c.mu.
 func (c *Catalog) sorted() source {
 	c.sort()
 	all := merge(append(sourcesOf(c.runs), c.memorySource()))
@@ -196,21 +198,40 @@ func (c *Catalog) sorted() source {
 		if err != nil {
 			return nil, err
 		}
-		key := rowKey(line)
-		if last != nil && bytes.Equal(key, last) {
-			return nil, fmt.Errorf("two rows of one document: %s", line)
+		key, ok := rowKey(line)
+		if !ok {
+			return nil, c.doubt(fmt.Errorf("%s is not a row", cairn.Quote(string(line))))
+		}
+		switch order := bytes.Compare(key, last); {
+		case order == 0:
+			return nil, c.doubt(fmt.Errorf("two rows of one document: %s", line))
+		case order < 0:
+			return nil, c.doubt(fmt.Errorf("the row %s comes too late", line))
 		}
 		last = append(last[:0], key...)
 		return line, nil
 	}
 }
 
+// doubt returns why the rows cannot be right: that a file is spoiled, or else
+// err. The caller holds c.mu.
+func (c *Catalog) doubt(err error) error {
+	for _, r := range c.runs {
+		if err := r.check(); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
 // rowKey returns the part of a row that it is sorted by: all before the
 // revision. Neither collection nor id can hold a quote.
-func rowKey(line []byte) []byte {
-	rest := line[len(lineCollection):]
-	rest = rest[bytes.IndexByte(rest, '"')+len(lineID):]
-	return line[:len(line)-len(rest)+bytes.IndexByte(rest, '"')]
+func rowKey(line []byte) (key []byte, ok bool) {
+	_, rest, ok := quoted(line, lineCollection)
+	if ok {
+		_, rest, ok = quoted(rest, lineID)
+	}
+	return line[:len(line)-len(rest)], ok
 }
 
 // removeRuns closes and removes files.

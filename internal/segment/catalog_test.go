@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -209,6 +210,25 @@ func TestCatalogDuplicates(t *testing.T) {
 		fill(t, c, append(rows, again))
 		if _, err := segment.WriteIndex(t.Context(), &bytes.Buffer{}, keys(t).Recipient(), s, parts, c); err == nil || !strings.Contains(err.Error(), again.ID) {
 			t.Errorf("two rows of %s in %d bytes of memory: %v", again.ID, memory, err)
+		}
+	}
+}
+
+// TestCatalogRefuses has rows with names that none can have, which sort in another
+// order than their keys, or are none: an index of them could not be read.
+func TestCatalogRefuses(t *testing.T) {
+	parts, s := twoParts(t, 1002)
+	for _, memory := range []int{0, 1 << 20} {
+		for _, test := range []struct{ first, second, says string }{
+			{"a", "a!", "comes too late"},
+			{"b", "c\n", "is not a row"},
+		} {
+			c := segment.NewCatalog(t.TempDir(), memory)
+			defer c.Close()
+			fill(t, c, append(randomRows(1000), segment.Row{Collection: "a", ID: test.first}, segment.Row{Collection: "a", ID: test.second}))
+			if _, err := segment.WriteIndex(t.Context(), io.Discard, keys(t).Recipient(), s, parts, c); err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("rows of %q and %q in %d bytes of memory: %v, want that one %s", test.first, test.second, memory, err, test.says)
+			}
 		}
 	}
 }

@@ -54,7 +54,7 @@ const (
 // returns for its parts, and the catalog must have a row for each document.
 //
 // It can be called again after an error, for another w; nothing may be added to
-// the catalog meanwhile.
+// the catalog meanwhile. ErrSpoiled says that the catalog is lost.
 func WriteIndex(ctx context.Context, w io.Writer, recipient age.Recipient, s Segment, parts []Part, c *Catalog) (Object, error) {
 	var partBytes int64
 	for _, p := range parts {

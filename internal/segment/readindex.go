@@ -175,7 +175,7 @@ func (x *indexReader) rows(yield func(Row, error) bool) (stopped bool, err error
 		if r.Revision <= x.segment.From || r.Revision > x.segment.To {
 			return false, damaged("line %d: revision %d is not in the segment's range (%d, %d]", x.n, r.Revision, x.segment.From, x.segment.To)
 		}
-		key := rowKey(line)
+		key, _ := rowKey(line) // it is a row
 		if string(key) <= string(last) {
 			return false, damaged("line %d is not behind the one before it", x.n)
 		}

@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"container/heap"
 	"errors"
+	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 )
 
@@ -17,8 +19,11 @@ type source func() ([]byte, error)
 type run struct {
 	file  *os.File
 	size  int64
-	level int // how often its lines were merged
+	crc   uint32 // CRC-32C of it all: an index is for good, and a disk can be bad
+	level int    // how often its lines were merged
 }
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // writeRun writes what a source returns to a new file. It leaves no file behind
 // when it fails.
@@ -42,11 +47,14 @@ func (c *Catalog) writeRun(level int, lines source) (r run, err error) {
 
 // write fills the file with what a source returns.
 func (r *run) write(lines source) error {
-	w := bufio.NewWriterSize(r.file, runBuffer)
+	sum := crc32.New(castagnoli)
+	w := bufio.NewWriterSize(io.MultiWriter(r.file, sum), runBuffer)
 	for {
 		line, err := lines()
 		if errors.Is(err, io.EOF) {
-			return w.Flush()
+			err = w.Flush()
+			r.crc = sum.Sum32()
+			return err
 		}
 		if err != nil {
 			return err
@@ -61,18 +69,33 @@ func (r *run) write(lines source) error {
 	}
 }
 
-// source returns the lines of the file from its start.
+// source returns the lines of the file from its start. Only its end tells that
+// they were what was written; then an ErrSpoiled may come in the place of io.EOF.
 func (r run) source() source {
-	b := bufio.NewReaderSize(io.NewSectionReader(r.file, 0, r.size), runBuffer)
+	sum := crc32.New(castagnoli)
+	b := bufio.NewReaderSize(io.TeeReader(io.NewSectionReader(r.file, 0, r.size), sum), runBuffer)
 	return func() ([]byte, error) {
 		line, err := b.ReadSlice('\n')
-		if errors.Is(err, io.EOF) && len(line) > 0 {
-			err = io.ErrUnexpectedEOF // somebody cut the file
+		switch {
+		case err == nil:
+			return line[:len(line)-1], nil
+		case errors.Is(err, io.EOF) && len(line) == 0 && sum.Sum32() == r.crc:
+			return nil, io.EOF
+		case errors.Is(err, io.EOF) || errors.Is(err, bufio.ErrBufferFull):
+			return nil, &fs.PathError{Op: "read", Path: r.file.Name(), Err: ErrSpoiled}
 		}
-		if err != nil {
-			return nil, err
+		return nil, err
+	}
+}
+
+// check reads the file to its end, and returns the error of that.
+func (r run) check() error {
+	for lines := r.source(); ; {
+		if _, err := lines(); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
 		}
-		return line[:len(line)-1], nil
 	}
 }
 

@@ -30,6 +30,11 @@ var (
 	ErrFormat  = errors.New("of a newer format")
 )
 
+// ErrSpoiled says that a file of a [Catalog] is not what was written to it: the
+// disk is bad, or somebody else writes there. It comes in a *fs.PathError, which
+// names the file.
+var ErrSpoiled = errors.New("the disk gives back something else than what was written")
+
 // damaged returns an ErrDamaged with a text.
 func damaged(format string, a ...any) error {
 	return fmt.Errorf("%w: %w", ErrDamaged, fmt.Errorf(format, a...))
