@@ -162,8 +162,12 @@ func (u *upload) index(ctx context.Context, s *segment.Segment, parts []segment.
 		return spoiled(f.Name())
 	}
 	object.Name = u.c.IndexName()
-	if err := u.c.Put(ctx, object.Name, f); err != nil {
+	sent := newHashed(io.NewSectionReader(f, 0, object.Size))
+	if err := u.c.Put(ctx, object.Name, sent); err != nil {
 		return err
+	}
+	if sent.sum != object.SHA256 { // the disk was read once more
+		return spoiled(f.Name())
 	}
 	s.Index = &object
 	s.Stored += object.Size

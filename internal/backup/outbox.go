@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"hash"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -58,6 +60,41 @@ func spoiled(file string) error {
 		Message: "The disk gives back something else than what was written to " + file + ". No backup was made.",
 		Hint:    "Check the health of the disk of the data folder, then try again.",
 	}
+}
+
+// A hashed is content that is sent from a file. Its sum is that of what was read
+// of it last, from its start to its end: this is what a store has got, whatever
+// the disk gave back before.
+type hashed struct {
+	content *io.SectionReader
+	hash    hash.Hash
+	at      int64 // bytes in hash
+	sum     segment.Sum
+}
+
+func newHashed(content *io.SectionReader) *hashed {
+	return &hashed{content: content, hash: sha256.New()}
+}
+
+// Read implements io.Reader.
+func (h *hashed) Read(p []byte) (int, error) {
+	n, err := h.content.Read(p)
+	h.hash.Write(p[:n])
+	h.at += int64(n)
+	if h.at == h.content.Size() {
+		h.sum = segment.Sum(h.hash.Sum(nil))
+	}
+	return n, err
+}
+
+// Seek implements io.Seeker.
+func (h *hashed) Seek(offset int64, whence int) (int64, error) {
+	at, err := h.content.Seek(offset, whence)
+	if at == 0 {
+		h.hash.Reset()
+		h.at = 0
+	}
+	return at, err
 }
 
 // spareBytes is the room on the disk that spooled parts leave to others.
@@ -207,7 +244,9 @@ func spoolError(folder string, err error) error {
 	if _, ok := errors.AsType[*cairn.Error](err); ok || err == nil {
 		return err
 	}
-	if _, ok := errors.AsType[*fs.PathError](err); ok {
+	if e, ok := errors.AsType[*fs.PathError](err); ok && errors.Is(e, segment.ErrSpoiled) {
+		return spoiled(e.Path)
+	} else if ok {
 		return cairn.FileError("using files in", folder, err)
 	}
 	return err
