@@ -246,11 +246,11 @@ func TestRecoverRefuses(t *testing.T) {
 			return a
 		}, "a name that none can have"},
 		{"part of another number of lines", func(t *testing.T, h *handmade, a args) args {
-			rows := []cairn.Document{document("assets", "one", 1, `{}`)}
+			rows := []cairn.Document{document("assets", "one", 1, `{"text":"as long as the line of another document"}`)}
 			part := h.storePart(segment.Part{To: 2, Documents: 2}, segment.AppendLine(nil, rows[0]))
 			h.commit(cairn.ScopeAll, rows, h.segment([]segment.Part{part}))
 			return a
-		}, "1 documents, 0 deletions and 62 bytes where 2, 0 and 62 should be"},
+		}, "1 documents, 0 deletions and 110 bytes where 2, 0 and 110 should be"},
 		{"manifest of other counts", func(t *testing.T, h *handmade, a args) args {
 			rows := []cairn.Document{document("assets", "one", 1, `{}`), document("assets", "two", 2, `{}`)}
 			h.commit(cairn.ScopeAll, rows[:1], h.segment([]segment.Part{h.part(0, rows...)}))

@@ -185,6 +185,9 @@ func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment
 	return group.Wait()
 }
 
+// mostRows is how many lines a part can have that cairn made.
+const mostRows = segment.PartBytes / segment.MinLineBytes
+
 // decode reads the rows of a part of segment i, and returns what inserts them.
 func decode(c *cloud.Cloud, d *segment.Decoder, f *fetched, i int, object []byte, p segment.Part, prepare prepare) (insert func() error, err error) {
 	if i == 0 && p.Deletions > 0 {
@@ -197,7 +200,7 @@ func decode(c *cloud.Cloud, d *segment.Decoder, f *fetched, i int, object []byte
 		return nil, c.Unreadable(p.Name, err)
 	}
 	f.buffer = plain
-	docs := make([]cairn.Document, 0, p.Documents+p.Deletions)
+	docs := make([]cairn.Document, 0, min(p.Documents+p.Deletions, mostRows))
 	for doc, err := range p.Lines(plain) {
 		if err != nil {
 			return nil, c.Unreadable(p.Name, err)

@@ -147,6 +147,12 @@ func edits() map[string]func(all, segment, part map[string]any) {
 		"part in upper case":    func(_, _, p object) { p["name"] = "parts/AB/" + strings.Repeat("AB", 16) + ".jsonl.zst.age" },
 		"part in another xx":    func(_, _, p object) { p["name"] = "parts/00/" + strings.Repeat("ab", 16) + ".jsonl.zst.age" },
 		"a short SHA-256":       func(_, _, p object) { p["sha256"] = "00" },
+		"countless documents": func(a, s, p object) {
+			for _, o := range []object{s, p} {
+				o["to"], o["documents"] = 1<<40, 1<<39
+			}
+			a["revision"], a["documents"] = 1<<40, 1<<39
+		},
 		"the same segment twice": func(a, s, _ object) {
 			a["segments"] = []any{s, s}
 		},

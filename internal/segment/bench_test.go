@@ -145,8 +145,8 @@ func BenchmarkCatalog(b *testing.B) {
 		size += len(segment.AppendRow(nil, r))
 	}
 	parts := []segment.Part{
-		{Object: segment.Object{Name: "a", Size: 1}, From: 0, To: 1, Documents: 1, Plain: 1},
-		{Object: segment.Object{Name: "b", Size: 1}, From: 1, To: rows, Documents: rows - 1, Plain: 1},
+		{Object: segment.Object{Name: "a", Size: 1}, From: 0, To: 1, Documents: 1, Plain: 100},
+		{Object: segment.Object{Name: "b", Size: 1}, From: 1, To: rows, Documents: rows - 1, Plain: 100 * rows},
 	}
 	s, err := segment.Join(parts)
 	if err != nil {

@@ -67,12 +67,13 @@ func fill(t testing.TB, c *segment.Catalog, rows []segment.Row) {
 	}
 }
 
-// twoParts returns parts of n documents, without objects, and their segment.
+// twoParts returns parts of n documents, fewer than 600,000, without objects, and
+// their segment.
 func twoParts(t testing.TB, n int64) ([]segment.Part, segment.Segment) {
 	t.Helper()
 	parts := []segment.Part{
 		{Object: segment.Object{Name: "parts/aa/x", Size: 1000}, From: 0, To: 1, Documents: 1, Plain: 2000},
-		{Object: segment.Object{Name: "parts/bb/y", Size: 3000}, From: 1, To: n + 1, Documents: n - 1, Deletions: 1, Plain: 5000},
+		{Object: segment.Object{Name: "parts/bb/y", Size: 3000}, From: 1, To: n + 1, Documents: n - 1, Deletions: 1, Plain: max(5000, 60*n)},
 	}
 	s, err := segment.Join(parts)
 	if err != nil {

@@ -26,6 +26,8 @@ func (p Part) Validate() error {
 		return fmt.Errorf("a part of %d documents and %d deletions in the revisions (%d, %d]", p.Documents, p.Deletions, p.From, p.To)
 	case p.Plain <= 0 || p.Plain > maxPlainBytes:
 		return fmt.Errorf("a part of %d bytes of lines; at most %d are possible", p.Plain, maxPlainBytes)
+	case !fill(p.Documents, p.Deletions, p.Plain):
+		return fmt.Errorf("a part of %d documents and %d deletions in %d bytes of lines", p.Documents, p.Deletions, p.Plain)
 	case p.Size <= 0 || p.Size > maxObjectBytes:
 		return fmt.Errorf("a part of %d bytes; at most %d are possible", p.Size, maxObjectBytes)
 	}
@@ -37,6 +39,12 @@ func fits(documents, deletions, from, to int64) bool {
 	return 0 <= documents && 0 <= deletions && documents <= to-from && deletions <= to-from-documents
 }
 
+// fill reports whether so many rows can have so few bytes of lines. Whoever reads
+// them can so have room for the rows before he has seen them.
+func fill(documents, deletions, plain int64) bool {
+	return documents <= plain/minDocumentBytes && deletions <= (plain-documents*minDocumentBytes)/MinLineBytes
+}
+
 // Validate returns an error unless what the segment says of itself can be true.
 // It does not look at the names of objects.
 func (s Segment) Validate() error {
@@ -45,6 +53,8 @@ func (s Segment) Validate() error {
 		return fmt.Errorf("a segment of the revisions (%d, %d]", s.From, s.To)
 	case !fits(s.Documents, s.Deletions, s.From, s.To):
 		return fmt.Errorf("a segment of %d documents and %d deletions in the revisions (%d, %d]", s.Documents, s.Deletions, s.From, s.To)
+	case !fill(s.Documents, s.Deletions, s.Plain):
+		return fmt.Errorf("a segment of %d documents and %d deletions in %d bytes of lines", s.Documents, s.Deletions, s.Plain)
 	case s.Parts < 0 || s.Parts > maxParts:
 		return fmt.Errorf("a segment of %d parts; at most %d are possible", s.Parts, maxParts)
 	}

@@ -2,11 +2,13 @@ package segment_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"cairn"
 	"cairn/internal/segment"
 )
 
@@ -36,23 +38,45 @@ func TestPartValidate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*segment.Part){
-		"negative from":      func(p *segment.Part) { p.From = -1 },
-		"no range":           func(p *segment.Part) { p.To = p.From },
-		"range backwards":    func(p *segment.Part) { p.To = 2 },
-		"too many rows":      func(p *segment.Part) { p.Documents = 4 },
-		"overflow":           func(p *segment.Part) { p.Documents, p.Deletions = 1<<62, 1<<62 },
-		"negative documents": func(p *segment.Part) { p.Documents = -1 },
-		"negative deletions": func(p *segment.Part) { p.Deletions = -1 },
-		"no rows":            func(p *segment.Part) { p.Documents, p.Deletions = 0, 0 },
-		"no lines":           func(p *segment.Part) { p.Plain = 0 },
-		"too many lines":     func(p *segment.Part) { p.Plain = 64 << 20 },
-		"no bytes":           func(p *segment.Part) { p.Size = 0 },
-		"too many bytes":     func(p *segment.Part) { p.Size = 1 << 40 },
+		"negative from":       func(p *segment.Part) { p.From = -1 },
+		"no range":            func(p *segment.Part) { p.To = p.From },
+		"range backwards":     func(p *segment.Part) { p.To = 2 },
+		"too many rows":       func(p *segment.Part) { p.Documents = 4 },
+		"overflow":            func(p *segment.Part) { p.Documents, p.Deletions = 1<<62, 1<<62 },
+		"negative documents":  func(p *segment.Part) { p.Documents = -1 },
+		"negative deletions":  func(p *segment.Part) { p.Deletions = -1 },
+		"no rows":             func(p *segment.Part) { p.Documents, p.Deletions = 0, 0 },
+		"no lines":            func(p *segment.Part) { p.Plain = 0 },
+		"countless documents": func(p *segment.Part) { p.To, p.Documents = 1<<62, 1<<61 },
+		"countless deletions": func(p *segment.Part) { p.To, p.Deletions = 1<<62, 1<<61 },
+		"too many lines":      func(p *segment.Part) { p.Plain = 64 << 20 },
+		"no bytes":            func(p *segment.Part) { p.Size = 0 },
+		"too many bytes":      func(p *segment.Part) { p.Size = 1 << 40 },
 	} {
 		p := part()
 		change(&p)
 		if err := p.Validate(); err == nil {
 			t.Errorf("%s: %+v is valid", name, p)
+		}
+	}
+}
+
+// TestShortestPart has a part of lines that none can be shorter than; with a byte
+// less, so many rows cannot be.
+func TestShortestPart(t *testing.T) {
+	documents := []cairn.Document{{Revision: 1, Collection: "a", ID: "a", JSON: []byte("{}")}, {Revision: 2, Collection: "a", ID: "b", JSON: []byte("{}")}}
+	deletions := []cairn.Document{{Revision: 3, Collection: "a", ID: "c"}, {Revision: 4, Collection: "a", ID: "d"}}
+	for _, docs := range [][]cairn.Document{documents, deletions, slices.Concat(documents, deletions)} {
+		_, p := encode(t, keys(t).Recipient(), docs)
+		if err := p.Validate(); err != nil {
+			t.Error(err)
+		}
+		if want := 55*p.Documents + 41*p.Deletions; p.Plain != want {
+			t.Errorf("the lines have %d bytes, and docs/format.md says %d", p.Plain, want)
+		}
+		p.Plain--
+		if err := p.Validate(); err == nil {
+			t.Errorf("%d documents and %d deletions in %d bytes are valid", p.Documents, p.Deletions, p.Plain)
 		}
 	}
 }
@@ -91,6 +115,9 @@ func TestSegmentValidate(t *testing.T) {
 		"index of no bytes":         {several, func(s *segment.Segment) { s.Index = &segment.Object{} }},
 		"range backwards":           {several, func(s *segment.Segment) { s.To = -1 }},
 		"more rows than revisions":  {several, func(s *segment.Segment) { s.Deletions = 2 }},
+		"rows too many for lines":   {several, func(s *segment.Segment) { s.Plain = 5*55 + 41 - 1 }},
+		"countless documents":       {several, func(s *segment.Segment) { s.To, s.Documents = 1<<62, 1<<61 }},
+		"countless deletions":       {several, func(s *segment.Segment) { s.To, s.Deletions = 1<<62, 1<<61 }},
 		"negative documents":        {several, func(s *segment.Segment) { s.Documents = -1 }},
 		"rows of nothing":           {segment.Segment{}, func(s *segment.Segment) { s.To, s.Documents = 1, 1 }},
 		"lines of nothing":          {segment.Segment{}, func(s *segment.Segment) { s.Plain = 1 }},

@@ -32,6 +32,13 @@ const maxNamesBytes = 512
 // maxLineBytes is the longest line.
 const maxLineBytes = cairn.MaxDocumentBytes + maxNamesBytes
 
+// MinLineBytes is the shortest line, which is that of a deletion, with its line
+// break, and minDocumentBytes the shortest one of a document.
+const (
+	MinLineBytes     = int64(len(lineCollection + "a" + lineID + "a" + lineRevision + "1" + lineEnd + "\n"))
+	minDocumentBytes = MinLineBytes + int64(len(lineDocument+"{}"))
+)
+
 // AppendLine appends the line of a document or a deletion to dst, with the line
 // break. The document must be as a database holds it: valid, its revision
 // positive, its text compacted.
