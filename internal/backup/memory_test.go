@@ -277,23 +277,31 @@ func TestCreateMemory(t *testing.T) {
 
 // TestRestoreMemory has no more parts in flight, from the beginning of their
 // transfer until their rows are in, than the memory allows; one that is larger
-// by itself goes alone.
+// by itself goes alone. What a row takes beside its line counts too.
 func TestRestoreMemory(t *testing.T) {
-	var rows [][]cairn.Document
-	for i := range 8 {
-		rows = append(rows, []cairn.Document{at(int64(i+1), doc(fmt.Sprint("d", i), "text", 50_000))})
+	const parts, many = 8, 500
+	var large, tiny [][]cairn.Document
+	for i := range parts {
+		large = append(large, []cairn.Document{at(int64(i+1), doc(fmt.Sprint("d", i), "text", 50_000))})
+		tiny = append(tiny, nil)
+		for n := i * many; n < (i+1)*many; n++ {
+			tiny[i] = append(tiny[i], at(int64(n+1), cairn.Document{Collection: "tags", ID: fmt.Sprint("t", n), JSON: []byte("{}")}))
+		}
 	}
-	segments := [][][]cairn.Document{rows}
-	_, stats := folded(segments)
 	for _, test := range []struct {
 		name   string
-		memory func(part int64) int64
+		rows   [][]cairn.Document
+		memory func(part int64) int64 // for the bytes of its lines
 		want   int
 	}{
-		{"three parts", func(part int64) int64 { return 3*part + part/2 }, 3},
-		{"half a part", func(part int64) int64 { return part / 2 }, 1},
-		{"plenty", func(int64) int64 { return 1 << 40 }, len(rows)},
+		{"three parts", large, func(part int64) int64 { return 3*part + part/2 }, 3},
+		{"half a part", large, func(part int64) int64 { return part / 2 }, 1},
+		{"plenty", large, func(int64) int64 { return 1 << 40 }, parts},
+		{"tiny documents, three parts", tiny, func(part int64) int64 { return 3*(part+many*256) + part }, 3},
+		{"tiny documents, half a part", tiny, func(part int64) int64 { return 3 * part }, 1},
 	} {
+		segments := [][][]cairn.Document{test.rows}
+		_, stats := folded(segments)
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				gate, store := new(turnstile), new(memory.Bucket)
@@ -307,7 +315,7 @@ func TestRestoreMemory(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				part := m.Segments[0].Plain / int64(len(rows)) // the objects are small beside the lines
+				part := m.Segments[0].Plain / parts // the objects are small beside the lines
 				h.bucket = &gated{Bucket: store, before: gate.before}
 				h.edit = func(cfg *backup.Config) { cfg.Memory, cfg.Transfers = test.memory(part), 64 }
 				h.engine = h.newEngine()
@@ -315,7 +323,7 @@ func TestRestoreMemory(t *testing.T) {
 					_, err := h.engine.Restore(t.Context(), "job", b.ID, gate.report)
 					return err
 				})
-				if err != nil || gate.ended != len(rows) {
+				if err != nil || gate.ended != parts {
 					t.Fatalf("%d parts were restored, %v", gate.ended, err)
 				}
 				if most != test.want {
@@ -326,5 +334,34 @@ func TestRestoreMemory(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestTinyDocuments has a part end when it has many documents, however few bytes
+// they are: what is kept of each beside its line is not among the bytes.
+func TestTinyDocuments(t *testing.T) {
+	const most = 32_768
+	h := newHouse(t, new(memory.Bucket))
+	var docs []cairn.Document
+	for n := range most + 10 {
+		docs = append(docs, cairn.Document{Collection: "tags", ID: fmt.Sprint("t", n), JSON: []byte("{}")})
+	}
+	h.apply(docs...)
+	b := h.create()
+	c, err := h.engine.Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := c.Manifest(t.Context(), b.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts, err := c.Parts(t.Context(), m.Segments[0])
+	if err != nil || len(parts) != 2 || parts[0].Documents != most || parts[1].Documents != 10 {
+		t.Errorf("the parts are %+v, %v, want one of %d documents and one of 10", parts, err, most)
+	}
+	h.restore(b.ID)
+	if d := h.verify(); d != b.Digest {
+		t.Errorf("restored is %s, want %s", d, b.Digest)
 	}
 }

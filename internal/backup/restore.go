@@ -97,6 +97,10 @@ func (e *Engine) restore(ctx context.Context, c *cloud.Cloud, job, id string, re
 // prepare is what Database.Replace lends.
 type prepare = func(segment int, docs []cairn.Document) (insert func() error, err error)
 
+// rowCost is about what a row that is read takes beside its line: itself, and
+// what a database prepares of it.
+const rowCost = 256
+
 // fetched is a part on its way: ready gets its result when it was read.
 type fetched struct {
 	cost   int64 // of the budget
@@ -126,7 +130,7 @@ func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment
 			for _, p := range run {
 				// In order, so that the part that is inserted next always has
 				// its share.
-				f := &fetched{cost: min(e.cfg.Memory, p.Plain+p.Size), ready: make(chan func() error, 1)}
+				f := &fetched{cost: min(e.cfg.Memory, p.Plain+p.Size+rowCost*(p.Documents+p.Deletions)), ready: make(chan func() error, 1)}
 				if err := budget.Acquire(ctx, f.cost); err != nil {
 					return context.Cause(ctx)
 				}

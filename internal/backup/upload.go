@@ -51,6 +51,11 @@ type run struct {
 // lineBytes is room for the names around the document that fills a part.
 const lineBytes = 64 << 10
 
+// maxRows is how many documents a run has at most. Only documents of less than
+// 256 bytes reach it: beside each, its row and its line in the catalog take as
+// much again, and the memory for runs is counted in bytes of lines.
+const maxRows = segment.PartBytes / 256
+
 // A row is where a document stands in a run.
 type row struct {
 	doc      cairn.Document // without JSON
@@ -138,7 +143,7 @@ func (u *upload) line() string {
 // row takes the next document.
 func (u *upload) row(doc cairn.Document, hash cairn.Hash) error {
 	r := u.filling
-	if r != nil && len(r.lines)+len(doc.JSON) > segment.PartBytes {
+	if r != nil && (len(r.lines)+len(doc.JSON) > segment.PartBytes || len(r.rows) == maxRows) {
 		if err := u.dispatch(); err != nil {
 			return err
 		}
