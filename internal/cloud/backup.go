@@ -22,9 +22,10 @@ var ErrTaken = errors.New("the cloud has another backup of this id")
 // fetches is how many manifests are read at once.
 const fetches = 8
 
-// maxTrash is the largest manifest that can be deleted, in bytes: 64 MiB. It
-// is more than can be read, so that what is newer or damaged can be deleted.
-const maxTrash = 64 << 20
+// maxTrash is the largest manifest that can be deleted, in bytes: 16 MiB. It
+// is more than can be read, so that what is newer or damaged can be deleted, and
+// not more, since all of it is in memory then, with up to three times as much.
+const maxTrash = 16 << 20
 
 // Commit writes a manifest. When it returns nil the backup exists, and returned
 // is what every listing will say of it. It is encoded once and its PUT does not

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -418,6 +419,62 @@ func TestDeleteIsNotCancelled(t *testing.T) {
 		t.Errorf("Delete that had not begun: %v", err)
 	}
 	checkList(t, c, []cairn.Backup{b}, nil)
+}
+
+// A vast bucket has so many bytes in the place of each manifest, and forgets what
+// is put into it.
+type vast struct {
+	bucket.Bucket
+	bytes int64
+}
+
+// Get returns zeros.
+func (v *vast) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+	if !strings.HasPrefix(name, "backups/") {
+		return v.Bucket.Get(ctx, name)
+	}
+	return io.NopCloser(io.LimitReader(zeros{}, v.bytes)), nil
+}
+
+// Put reads.
+func (v *vast) Put(ctx context.Context, name string, content io.ReadSeeker) error {
+	if !strings.HasPrefix(name, "trash/") {
+		return v.Bucket.Put(ctx, name, content)
+	}
+	n, err := io.Copy(io.Discard, content)
+	if n != v.bytes {
+		return fmt.Errorf("%d bytes are put, want %d", n, v.bytes)
+	}
+	return err
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// TestDeleteVast deletes what is no manifest and far longer than one, though not
+// whatever length it has: the memory is the daemon's.
+func TestDeleteVast(t *testing.T) {
+	b := &vast{Bucket: &memory.Bucket{}}
+	c := newDevice(t, b).open(t)
+	id := manifest(c, 1).ID
+	for _, test := range []struct {
+		bytes int64
+		code  cairn.Code
+	}{{16 << 20, ""}, {16<<20 + 1, cairn.CodeDamaged}, {1 << 40, cairn.CodeDamaged}} {
+		b.bytes = test.bytes
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := c.Delete(t.Context(), id)
+		runtime.ReadMemStats(&after)
+		if cairn.CodeOf(err) != test.code {
+			t.Errorf("of %d bytes, Delete returned %v, want the code %q", test.bytes, err, test.code)
+		}
+		// It is 64 MiB, and twice as much with the race detector.
+		if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 160 {
+			t.Errorf("of %d bytes, Delete took %d MiB of memory, want at most 160", test.bytes, took)
+		}
+	}
 }
 
 // TestBackupsElsewhere empties the place, or puts another cloud there, behind
