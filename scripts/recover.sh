@@ -171,7 +171,10 @@ list_parts() {
 # in pieces, since some tools are slow with long lines: the first piece of a line
 # begins with the byte 1, which no JSON text holds.
 writer='
-BEGIN { ORS = "" }
+BEGIN {
+	ORS = ""
+	list = ENVIRON["list"] # -v would change the backslashes in a path
+}
 function fail(why) { print why "\n" >"/dev/stderr"; failed = 1; exit 1 }
 function end() { # of a line, whose last piece, held back, ends in the closing brace
 	if (held == "") return
@@ -238,7 +241,7 @@ write_part() {
 	(
 		cd "$work/documents"
 		sed "s/^/$(printf '\001')/" "$work/lines" | fold -b -w 8192 |
-			awk -v documents="$2" -v deletions="$3" -v plain="$4" -v list="$work/deleted" "$writer" || exit 1
+			list=$work/deleted awk -v documents="$2" -v deletions="$3" -v plain="$4" "$writer" || exit 1
 		while read -r path; do rm -f "./$path"; done <"$work/deleted"
 	) || die "the lines of the object $1 are not what they should be, or $target is full"
 }

@@ -105,6 +105,19 @@ func TestRecoverSegments(t *testing.T) {
 	}
 }
 
+// TestRecoverToOddFolder recovers deletions to a folder whose name has a meaning
+// to programs: backslashes, spaces, quotes and signs.
+func TestRecoverToOddFolder(t *testing.T) {
+	t.Parallel()
+	h := newHandmade(t)
+	_, left := h.layered()
+	for _, name := range []string{`back\slash \n\101`, `a "b" 'c' $(d) & %s`, `x=y`} {
+		target := filepath.Join(t.TempDir(), name)
+		recoverDocuments(t, h.dir, h.key, target)
+		checkRecovered(t, byName(left), target)
+	}
+}
+
 // TestRecoveryByHand follows docs/recovery.md step by step.
 func TestRecoveryByHand(t *testing.T) {
 	t.Parallel()
