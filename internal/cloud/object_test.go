@@ -249,11 +249,14 @@ func TestDamagedIndex(t *testing.T) {
 	_, err = c.Parts(t.Context(), lying)
 	wantError(t, err, cairn.CodeDamaged, name, "another key")
 
-	outside := partsOf(c, 3)
+	outside, twice := partsOf(c, 3), partsOf(c, 3)
 	outside[1].Name = "cairn.json"
-	bad := indexed(t, c, outside)
-	_, err = c.Parts(t.Context(), bad)
-	wantError(t, err, cairn.CodeDamaged, bad.Index.Name, "names an object")
+	twice[2].Name = twice[0].Name
+	for _, parts := range [][]segment.Part{outside, twice} {
+		bad := indexed(t, c, parts)
+		_, err = c.Parts(t.Context(), bad)
+		wantError(t, err, cairn.CodeDamaged, bad.Index.Name, "names an object")
+	}
 
 	if err := b.Delete(t.Context(), name); err != nil {
 		t.Fatal(err)
