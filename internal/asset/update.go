@@ -59,14 +59,15 @@ func withoutEmptyList(base, patch []byte) []byte {
 }
 
 // UpdateFormat returns the stored form of the asset with the content of one of
-// its formats changed to that of format, a Format as a client sends it.
-// Content, size and time of the format are set, nothing else but the time of
-// the asset. ok is false when the asset has no such format.
+// its formats, of several with the id the first, changed to that of format, a
+// Format as a client sends it. Content, size and time of the format are set,
+// nothing else but the time of the asset. ok is false when the asset has no
+// such format.
 func UpdateFormat(doc []byte, id string, format []byte, now time.Time) (updated []byte, changed, ok bool) {
 	change := only(format, contentKinds...)
 	base := normalize(doc)
 	next := editFormats(base, func(f []byte) []byte {
-		if got, isText := rawjson.Text(rawjson.Get(f, "id")); !isText || got != id {
+		if got, isText := rawjson.Text(rawjson.Get(f, "id")); ok || !isText || got != id {
 			return f
 		}
 		ok = true

@@ -354,6 +354,26 @@ func TestUpdateFormatMissing(t *testing.T) {
 	}
 }
 
+// TestUpdateFormatOfSeveral changes the first of the formats with an id: it is
+// the one that references and readers mean.
+func TestUpdateFormatOfSeveral(t *testing.T) {
+	const other, old = `{"string":{"raw":"other"}}`, `{"string":{"raw":"old"}}`
+	doc := []byte(`{"formats":{"iterable":[{"id":"f0","fragment":` + other + `},{"id":"f","fragment":` + old + `},{"id":"f","fragment":` + old + `}]}}`)
+	got, changed, ok := asset.UpdateFormat(doc, "f", []byte(`{"fragment":{"string":{"raw":"new"}}}`), now)
+	if !changed || !ok {
+		t.Fatalf("UpdateFormat: changed %t, found %t", changed, ok)
+	}
+	for i, want := range []string{other, `{"string":{"raw":"new"}}`, old} {
+		if text := raw(got, "formats", "iterable", i, "fragment"); string(text) != want {
+			t.Errorf("format %d has %s, want %s", i, text, want)
+		}
+	}
+	last := raw(got, "formats", "iterable", 2)
+	if want := raw(doc, "formats", "iterable", 2); !bytes.Equal(last, want) {
+		t.Errorf("the second with the id became %s", last)
+	}
+}
+
 // TestUpdateFormatOtherForms sets a content in another form than the one that is
 // there. No form of the old one may stay, since clients would go on reading it.
 func TestUpdateFormatOtherForms(t *testing.T) {
