@@ -39,12 +39,11 @@ type Renderer struct {
 	w             *bufio.Writer
 	transferables bool
 
-	arena      arena
-	doc        rawjson.Fields
-	last       []byte         // the member formats, of several the last
-	lastFields rawjson.Fields // its members
-	formats    []format       // its items
-	flat       flattened
+	arena   arena
+	doc     rawjson.Fields
+	list    rawjson.Fields // the members of its formats
+	formats []format       // its items
+	flat    flattened
 }
 
 // NewRenderer returns a Renderer of assets with their raw contents, or without
@@ -56,27 +55,27 @@ func NewRenderer(w *bufio.Writer, transferables bool) *Renderer {
 // Render writes the form of an asset that clients read: its stored form with
 // the references of original and preview, and each format's flattened asset,
 // filled in; lists without which the generated clients throw are there even if
-// the document lacks them. Errors are those of the writer, which keeps the
-// first.
+// the document lacks them. Of members with the same name only the last, which
+// is the one that counts, is filled in: a document of many must not become one
+// of as many copies. Errors are those of the writer, which keeps the first.
 func (r *Renderer) Render(doc []byte) {
 	r.parse(doc)
 	m := members{w: r.w}
-	listed := false
-	for _, f := range r.doc {
+	formats, original, preview := r.doc.Last("formats"), r.doc.Last("original"), r.doc.Last("preview")
+	for i, f := range r.doc {
 		m.name(f.Raw)
-		switch f.Name {
-		case "formats":
-			listed = true
-			r.list(f.Value)
-		case "original":
+		switch i {
+		case formats:
+			r.formatList()
+		case original:
 			r.holder(f.Value)
-		case "preview":
+		case preview:
 			r.preview(f.Value)
 		default:
 			r.w.Write(f.Value)
 		}
 	}
-	if !listed {
+	if formats < 0 {
 		m.put([]byte(`"formats"`), []byte(`{"iterable":[]}`))
 	}
 	m.end()
@@ -91,9 +90,8 @@ func (r *Renderer) parse(doc []byte) {
 	}
 	r.arena.fields = r.arena.fields[:0]
 	r.doc = r.arena.fieldsOf(doc)
-	r.last = r.doc.Get("formats")
-	r.lastFields = r.arena.fieldsOf(r.last)
-	r.formats = parseFormats(&r.arena, r.formats[:0], r.lastFields.Get("iterable"))
+	r.list = r.arena.fieldsOf(r.doc.Get("formats"))
+	r.formats = parseFormats(&r.arena, r.formats[:0], r.list.Get("iterable"))
 	r.flat = flattenFields(r.doc, r.formats)
 }
 
@@ -107,25 +105,20 @@ func (r *Renderer) find(id string) *format {
 	return nil
 }
 
-// list writes the Formats of the asset, v; what is none is written as an empty
+// formatList writes the Formats of the asset; what is none is written as an empty
 // list.
-func (r *Renderer) list(v []byte) {
-	fields := r.lastFields
-	if len(v) == 0 || len(r.last) == 0 || &v[0] != &r.last[0] {
-		fields = r.arena.fieldsOf(v)
-	}
+func (r *Renderer) formatList() {
 	m := members{w: r.w}
-	listed := false
-	for _, f := range fields {
-		if f.Name != "iterable" {
-			m.put(f.Raw, f.Value)
-		} else if !listed {
-			listed = true
+	iterable := r.list.Last("iterable")
+	for i, f := range r.list {
+		if i == iterable {
 			m.name(f.Raw)
 			r.items()
+		} else {
+			m.put(f.Raw, f.Value)
 		}
 	}
-	if !listed {
+	if iterable < 0 {
 		m.put([]byte(`"iterable"`), []byte("[]"))
 	}
 	m.end()
@@ -153,28 +146,26 @@ func (r *Renderer) format(f format) {
 	r.overlay(f.fields, rawjson.Fields{asset})
 }
 
-// overlay writes base with the members of over in their place, and the others
-// of over, which are not null, behind them: rawjson.Overlay, without gathering
+// overlay writes base with the members of over, which are not null, in their
+// place, and the others of over behind them: rawjson.Overlay, without gathering
 // the text.
 func (r *Renderer) overlay(base, over rawjson.Fields) {
 	m := members{w: r.w}
-	values := map[string][]byte{}
+	values := map[string][]byte{} // of over, nil for those that are written
 	for _, f := range over {
 		values[f.Name] = f.Value
 	}
-	for _, f := range base {
-		if v, ok := values[f.Name]; ok {
-			f.Value = v
-		}
-		m.put(f.Raw, f.Value)
-	}
-	for _, f := range base {
-		delete(values, f.Name)
-	}
-	for _, f := range over {
-		if v, ok := values[f.Name]; ok {
-			m.put(f.Raw, v)
-			delete(values, f.Name)
+	for _, fields := range []rawjson.Fields{base, over} {
+		for _, f := range fields {
+			v, replaced := values[f.Name]
+			if !replaced {
+				v = f.Value
+			} else {
+				values[f.Name] = nil
+			}
+			if v != nil {
+				m.put(f.Raw, v)
+			}
 		}
 	}
 	m.end()
@@ -187,9 +178,11 @@ func (r *Renderer) preview(v []byte) {
 		return
 	}
 	m := members{w: r.w}
-	for _, f := range r.arena.fieldsOf(v) {
+	fields := r.arena.fieldsOf(v)
+	base, overlay := fields.Last("base"), fields.Last("overlay")
+	for i, f := range fields {
 		m.name(f.Raw)
-		if f.Name == "base" || f.Name == "overlay" {
+		if i == base || i == overlay {
 			r.holder(f.Value)
 		} else {
 			r.w.Write(f.Value)

@@ -185,6 +185,41 @@ func large(n int, member string) []byte {
 		Set("original", []byte(`{"id":"f1111111-1111-4111-8111-000000000000"}`)).JSON()
 }
 
+// Members with the same name do not multiply the output: the last is filled in,
+// the others are nothing to JSON readers.
+func TestRenderTwins(t *testing.T) {
+	const holder = `{"id":"f1"}`
+	text := strings.Repeat("x", 10_000)
+	format := `{"id":"f1","fragment":{"string":{"raw":"` + text + `"}}}`
+	doc := func(format, preview, more string) string {
+		return `{"id":"a","formats":{"iterable":[` + format + `]},"original":` + holder + `,"preview":` + preview + more + `}`
+	}
+	many := func(member string) string { return strings.Repeat(","+member, 2000) }
+	usual := `{"base":` + holder + `}`
+	raw := func(path ...any) []any { return append(path, "fragment", "string", "raw") }
+	for _, test := range []struct {
+		name, doc string
+		text      []any // where a text must be
+	}{
+		{"original", doc(format, usual, many(`"original":`+holder)), raw("original", "reference")},
+		{"preview", doc(format, usual, many(`"preview":`+usual)), raw("preview", "base", "reference")},
+		{"base", doc(format, `{"x":1`+many(`"base":`+holder)+`}`, ""), raw("preview", "base", "reference")},
+		{"overlay", doc(format, `{"x":1`+many(`"overlay":`+holder)+`}`, ""), raw("preview", "overlay", "reference")},
+		{"formats", doc(format, usual, many(`"formats":{"iterable":[]}`)+`,"formats":{"iterable":[`+format+`]}`), raw("formats", "iterable", 0)},
+		{"iterable", doc(`5]`+many(`"iterable":[]`)+`,"iterable":[`+format, usual, ""), raw("formats", "iterable", 0)},
+		{"a format's asset", doc(strings.TrimSuffix(format, "}")+many(`"asset":{}`)+`}`, usual, `,"name":"`+text[:1000]+`"`), raw("formats", "iterable", 0)},
+		{"what a reference says itself", doc(`{"id":"f1"`+many(`"fragment":{}`)+`}`, usual, `,"original":{"id":"f1","reference":`+format+`}`), raw("original", "reference")},
+	} {
+		got := render(t, []byte(test.doc), true)
+		if most := 4*len(test.doc) + 10*len(text); len(got) > most {
+			t.Errorf("%s: %d bytes from %d, want at most %d", test.name, len(got), len(test.doc), most)
+		}
+		if is := at(decode(t, got), test.text...); is != text {
+			t.Errorf("%s: %v is %.100v, want the text", test.name, test.text, is)
+		}
+	}
+}
+
 // The output grows with the document, not with the square of its formats.
 func TestRenderLarge(t *testing.T) {
 	for _, test := range []struct{ formats, name int }{

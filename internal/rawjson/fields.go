@@ -40,10 +40,18 @@ func sharedText(v []byte) string {
 // Get returns the value of the member called name, or nil; of several the last
 // one, like [Get].
 func (f Fields) Get(name string) []byte {
-	for i := len(f) - 1; i >= 0; i-- {
-		if f[i].Name == name {
-			return f[i].Value
-		}
+	if i := f.Last(name); i >= 0 {
+		return f[i].Value
 	}
 	return nil
+}
+
+// Last returns where the last of the members called name is, or -1.
+func (f Fields) Last(name string) int {
+	for i := len(f) - 1; i >= 0; i-- {
+		if f[i].Name == name {
+			return i
+		}
+	}
+	return -1
 }
