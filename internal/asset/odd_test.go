@@ -3,6 +3,8 @@ package asset_test
 import (
 	"bufio"
 	"bytes"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,7 +16,7 @@ import (
 // oddNames are the names that the package looks at.
 var oddNames = []string{
 	`"id"`, `"formats"`, `"iterable"`, `"form\u0061ts"`, `"original"`, `"preview"`, `"base"`, `"overlay"`, `"reference"`, `"asset"`, `"fragment"`, `"file"`,
-	`"string"`, `"bytes"`, `"raw"`, `"base64"`, `"classification"`, `"updated"`, `"name"`, `"value"`, `"x"`, `"\u0000"`,
+	`"string"`, `"bytes"`, `"raw"`, `"base64"`, `"classification"`, `"updated"`, `"name"`, `"value"`, `"x"`, `"\u0000"`, `"tags"`, `"t\u0061gs"`, `"models"`,
 }
 
 var oddScalars = []string{`null`, `true`, `5`, `-0.0`, `1e400`, `""`, `"f1"`, `"f2"`, `"\ud800"`, `"f\u0031"`, `"data:,x"`, `[]`, `{}`, `[[]]`, `[null]`}
@@ -59,12 +61,18 @@ var oddAssets = rapid.Custom(func(t *rapid.T) []byte {
 	return []byte(`{` + strings.Join([]string{
 		member("formats", `{`, member("iterable", `[`, strings.Join(list, ","), `]`), `}`),
 		member("original", reference()), member("preview", `{`, member("base", reference()), `}`), member("id", `"a"`),
+		member("tags", `{`, member("iterable", `[`, reference(), `]`), `}`),
 	}, ",") + `}`)
 })
 
 // checkLists fails unless the lists are there without which clients throw.
 func checkLists(t fataler, rendered string) {
 	v := decode(t, rendered)
+	for _, part := range []any{v, at(v, "original"), at(v, "preview", "base"), at(v, "preview", "overlay")} {
+		if where := unlisted(part, ""); where != "" {
+			t.Fatalf("%s has no list in %s", where, rendered)
+		}
+	}
 	formats, ok := at(v, "formats", "iterable").([]any)
 	if !ok {
 		t.Fatalf("formats.iterable is no list in %s", rendered)
@@ -77,6 +85,35 @@ func checkLists(t fataler, rendered string) {
 			t.Fatalf("a format's asset.formats.iterable is no list in %s", rendered)
 		}
 	}
+}
+
+// unlisted returns where an object has a collection without a list which the
+// clients read, or "".
+func unlisted(v any, where string) string {
+	object, _ := v.(map[string]any)
+	for name, member := range object {
+		place, below := where+"."+name, []any{member}
+		switch name {
+		case "formats", "tags":
+			list, ok := at(member, "iterable").([]any)
+			if member != nil && !ok {
+				return place
+			}
+			below = list
+		case "models":
+			models, _ := member.(map[string]any)
+			below = slices.Collect(maps.Values(models))
+		case "reference", "asset":
+		default:
+			continue
+		}
+		for _, v := range below {
+			if found := unlisted(v, place); found != "" {
+				return found
+			}
+		}
+	}
+	return ""
 }
 
 // Whatever a document and a patch hold, nothing panics, what comes out is JSON,

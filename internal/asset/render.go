@@ -54,10 +54,11 @@ func NewRenderer(w *bufio.Writer, transferables bool) *Renderer {
 
 // Render writes the form of an asset that clients read: its stored form with
 // the references of original and preview, and each format's flattened asset,
-// filled in; lists without which the generated clients throw are there even if
-// the document lacks them. Of members with the same name only the last, which
-// is the one that counts, is filled in: a document of many must not become one
-// of as many copies. Errors are those of the writer, which keeps the first.
+// filled in; the list of formats, without which the generated clients throw, is
+// there even if the document lacks it, and other collections without a list are
+// null. Of members with the same name only the last, which is the one that
+// counts, is filled in: a document of many must not become one of as many
+// copies. Errors are those of the writer, which keeps the first.
 func (r *Renderer) Render(doc []byte) {
 	r.parse(doc)
 	m := members{w: r.w}
@@ -89,7 +90,7 @@ func (r *Renderer) parse(doc []byte) {
 		})
 	}
 	r.arena.fields = r.arena.fields[:0]
-	r.doc = r.arena.fieldsOf(doc)
+	r.doc = r.arena.fieldsOf(readable(doc))
 	r.list = r.arena.fieldsOf(r.doc.Get("formats"))
 	r.formats = parseFormats(&r.arena, r.formats[:0], r.list.Get("iterable"))
 	r.flat = flattenFields(r.doc, r.formats)

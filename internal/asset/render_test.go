@@ -41,7 +41,7 @@ func TestRenderFillsIn(t *testing.T) {
 		{"null formats", `{"formats":null}`, `{"formats":{"iterable":[]}}`},
 		{"formats of another type", `{"formats":5}`, `{"formats":{"iterable":[]}}`},
 		{"a list for formats", `{"formats":[{"id":"f1"}]}`, `{"formats":{"iterable":[]}}`},
-		{"no iterable", `{"formats":{"indices":{}}}`, `{"formats":{"indices":{},"iterable":[]}}`},
+		{"no iterable", `{"formats":{"indices":{}}}`, `{"formats":{"iterable":[]}}`},
 		{"a null iterable", `{"formats":{"iterable":null}}`, `{"formats":{"iterable":[]}}`},
 		{"a format alone", `{"formats":{"iterable":[{"id":"f1"}]}}`, `{"formats":{"iterable":[{"id":"f1","asset":{"id":"","formats":{"iterable":[{"id":"f1"}]}}}]}}`},
 		{"a format without id", `{"id":"a","formats":{"iterable":[{}]}}`, `{"id":"a","formats":{"iterable":[{"asset":{"id":"a","formats":{"iterable":[]}}}]}}`},
@@ -61,6 +61,55 @@ func TestRenderFillsIn(t *testing.T) {
 		{"ids with surrogates", `{"id":"\ud800","formats":{"iterable":[{"id":"\udc00"}]},"original":{"id":"\udc00"}}`, `{"id":"\ud800","formats":{"iterable":[{"id":"\udc00","asset":{"id":"\ud800","original":"\udc00","formats":{"iterable":[{"id":"\udc00"}]}}}]},"original":{"id":"\udc00","reference":{"id":"\udc00","asset":"\ud800"}}}`},
 	} {
 		checkSame(t, test.name, render(t, []byte(test.doc), true), test.want)
+	}
+}
+
+// TestRenderCollections hides a collection without a list from the generated
+// clients, which would throw, and nothing else.
+func TestRenderCollections(t *testing.T) {
+	const rest = `"id":"a","formats":{"iterable":[]}}`
+	item := func(member string) string { return `{"anchors":{"iterable":[{"id":"x",` + member + `}]},` + rest }
+	for _, test := range []struct{ name, doc, want string }{
+		{"a list", `{"tags":{"score":{},"iterable":[{"id":"t"},5]},` + rest, ``},
+		{"no list", `{"tags":{"score":{}},` + rest, `{"tags":null,` + rest},
+		{"a null list", `{"t\u0061gs":{"iterable":null},` + rest, `{"t\u0061gs":null,` + rest},
+		{"a null list behind a list", `{"tags":{"iterable":[{"tags":{}}],"iterable":null},` + rest, `{"tags":null,` + rest},
+		{"a list behind a null list", `{"tags":{"iterable":null,"iterable":[]},` + rest, ``},
+		{"null", `{"tags":null,` + rest, ``},
+		{"another type", `{"tags":"x","websites":[{"tags":{}}],"hints":5,` + rest, `{"tags":null,"websites":null,"hints":null,` + rest},
+		{"of an item", item(`"points":{},"persons":{"iterable":{}},"tags":{"iterable":[]}`), item(`"points":null,"persons":null,"tags":{"iterable":[]}`)},
+		{"of an item's reference", item(`"annotations":{"iterable":[{"reference":{"tags":{}}}]}`), item(`"annotations":{"iterable":[{"reference":{"tags":null}}]}`)},
+		{"of a model of a person", `{"persons":{"iterable":[{"models":{"a":{"explanation":{"reference":{"tags":{}}}}}}]},` + rest, `{"persons":{"iterable":[{"models":{"a":{"explanation":{"reference":{"tags":null}}}}}]},` + rest},
+		{"of a reference to nothing", `{"original":{"id":"f9","reference":{"activities":{}}},` + rest, `{"original":{"id":"f9","reference":{"activities":null}},` + rest},
+		{"a list that is optional", item(`"assets":{"score":{}}`), ``},
+		{"an optional list that is null", item(`"assets":{"iterable":null}`), ``},
+		{"an optional list of another type", item(`"assets":{"iterable":5}`), item(`"assets":null`)},
+		{"numbers of the same names", `{"activities":{"iterable":[{"application":{"enrichment":{"tags":5}}}]},` + rest, ``},
+		{"what nobody knows", `{"x":{"tags":{}},"tags":{"x":{"tags":[1]},"iterable":[[{"tags":{}}]]},` + rest, ``},
+	} {
+		want := test.want
+		if want == "" {
+			want = test.doc
+		}
+		if got := render(t, []byte(test.doc), true); got != want {
+			t.Errorf("%s:\n%s, want\n%s", test.name, got, want)
+		}
+		unchanged(t, []byte(test.doc), []byte(want))
+	}
+	if got := render(t, update(t, []byte(`{`+rest), `{"name":"n","tags":{"iterable":null}}`), true); strings.Contains(got, "{}") {
+		t.Errorf("an update left a collection without a list: %s", got)
+	}
+}
+
+// TestRenderDeep is done with a text of deep collections in one pass.
+func TestRenderDeep(t *testing.T) {
+	const levels = 3000
+	open, end := strings.Repeat(`{"tags":{"iterable":[`, levels), strings.Repeat(`]}}`, levels)
+	for inside, want := range map[string]string{`{"tags":{}}`: `{"tags":null}`, `{"tags":{"iterable":[]}}`: `{"tags":{"iterable":[]}}`} {
+		got := render(t, []byte(open+inside+end), true)
+		if !strings.Contains(got, want) || len(got) < len(open) {
+			t.Errorf("%s became %d bytes without %s", inside, len(got), want)
+		}
 	}
 }
 

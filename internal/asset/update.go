@@ -1,6 +1,7 @@
 package asset
 
 import (
+	"bytes"
 	"slices"
 	"time"
 
@@ -27,11 +28,19 @@ func Update(doc, patch []byte, now time.Time) (updated []byte, changed bool, err
 	if list := rawjson.Path(next, "formats", "iterable"); !rawjson.IsArray(list) && !rawjson.IsNull(rawjson.Get(patch, "formats")) {
 		return nil, false, invalid("The asset's formats are no list.", "Send formats as {\"iterable\":[...]}, or leave it out.")
 	}
-	if rawjson.Same(next, base) {
+	if rawjson.Same(next, base) || sameAsShown(base, folded, patch) {
 		return doc, false, nil
 	}
 	next = normalize(refreshFormats(base, next, now))
 	return touch(next, now), true, nil
+}
+
+// sameAsShown reports whether a patch changes nothing of a document that hides
+// collections from its readers: in a list whose items have no ids, the null in
+// the place of one would count as a change.
+func sameAsShown(base, folded, patch []byte) bool {
+	shown := readable(base)
+	return !bytes.Equal(shown, base) && rawjson.Same(rawjson.Merge(readable(folded), patch), shown)
 }
 
 // checkPatch refuses a patch that cannot be told what it means.
