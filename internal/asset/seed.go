@@ -41,22 +41,22 @@ func FromSeed(seed []byte, s Stamp) ([]byte, error) {
 		application: rawjson.Get(seeded, "application"),
 		contents:    contents,
 		mechanism:   stringOr(rawjson.Get(metadata, "mechanism"), []byte(`"MANUAL"`)),
+		schema:      objectOrNil(rawjson.Get(format, "schema")),
 		class:       classification(rawjson.Get(format, "classification"), rawjson.Path(body, "metadata", "ext")),
 	}
 	o := p.object()
+	o.Set("schema", objectOrNil(rawjson.Get(seeded, "schema")))
 	for _, flag := range []string{"discovered", "pseudo", "demo"} {
 		if v := rawjson.Get(seeded, flag); !rawjson.IsNull(v) {
 			o.Set(flag, v)
 		}
 	}
-	flat := flatten(o.JSON())
+	if list := tooManySeeded(metadata); list != "" {
+		return nil, invalid(fmt.Sprintf("The seed has more than %d %s.", maxSeeded, list), "Leave out those that do not matter; nobody could look at so many.")
+	}
+	items := seeder{parts: p, flat: flatten(o.JSON())}
 	for _, list := range seededLists {
-		if countElements(rawjson.Get(metadata, list)) > maxSeeded {
-			return nil, invalid(fmt.Sprintf("The seed has more than %d %s.", maxSeeded, list), "Leave out those that do not matter; nobody could look at so many.")
-		}
-		if items := seededItems(rawjson.Get(metadata, list), list, p, flat); items != nil {
-			o.Set(list, items)
-		}
+		o.Set(list, items.collection(list, rawjson.Get(metadata, list)))
 	}
 	return o.JSON(), nil
 }
@@ -81,8 +81,8 @@ func New(name, text, language string, application []byte, s Stamp) []byte {
 
 // parts are the pieces of a new asset, as raw JSON.
 type parts struct {
-	stamp                                         Stamp
-	name, application, contents, mechanism, class []byte
+	stamp                                                 Stamp
+	name, application, contents, mechanism, schema, class []byte
 }
 
 func (p parts) object() *rawjson.Object {
@@ -94,6 +94,7 @@ func (p parts) object() *rawjson.Object {
 		Set("classification", p.class).SetText("role", "BOTH").
 		Set("application", p.application).Set("bytes", byteDescriptor(contentBytes(content(p.contents)))).
 		Set("created", now).Set("updated", now)
+	format.Set("schema", p.schema)
 	for _, kind := range contentKinds {
 		format.Set(kind, rawjson.Get(p.contents, kind))
 	}
@@ -129,7 +130,15 @@ func classification(seeded, ext []byte) []byte {
 	if r := rawjson.Get(seeded, "rendering"); rawjson.IsString(r) {
 		o.Set("rendering", r)
 	}
-	return o.JSON()
+	return o.Set("schema", objectOrNil(rawjson.Get(seeded, "schema"))).JSON()
+}
+
+// objectOrNil returns a value that is an object, or nil.
+func objectOrNil(v []byte) []byte {
+	if rawjson.IsObject(v) {
+		return v
+	}
+	return nil
 }
 
 // stringOr returns the first of the values that is a string, or nil.
@@ -140,56 +149,4 @@ func stringOr(values ...[]byte) []byte {
 		}
 	}
 	return nil
-}
-
-// seededLists are the lists of a seed's metadata that become lists of the
-// asset.
-var seededLists = []string{"tags", "websites", "sensitives", "persons", "annotations", "hints", "anchors"}
-
-// maxSeeded bounds each of these lists: an item of two bytes becomes one of some
-// hundred.
-const maxSeeded = 10_000
-
-func countElements(list []byte) (n int) {
-	for range rawjson.Elements(list) {
-		n++
-	}
-	return n
-}
-
-// seededItems returns the asset's list for a list of the seed: each item as it
-// came, with an id, timestamps, and what its model requires besides.
-func seededItems(list []byte, kind string, p parts, flat flattened) []byte {
-	now := timestamp(p.stamp.Now)
-	var items [][]byte
-	for seeded := range rawjson.Elements(list) {
-		if !rawjson.IsObject(seeded) {
-			continue
-		}
-		var o rawjson.Object
-		o.SetText("id", p.stamp.NewID()).Set("created", now).Set("updated", now)
-		item := rawjson.Merge(o.JSON(), rawjson.Replace(seeded, "id", nil))
-		item = withDefault(item, "mechanism", p.mechanism)
-		switch kind {
-		case "tags":
-			item = withDefault(item, "category", []byte(`"UNKNOWN"`))
-		case "anchors":
-			item = withDefault(item, "points", []byte(`{"iterable":[]}`))
-		case "sensitives":
-			item = rawjson.Replace(item, "asset", flat.of(rawjson.AppendString(nil, p.stamp.Format)))
-		}
-		items = append(items, item)
-	}
-	if items == nil {
-		return nil
-	}
-	var o rawjson.Object
-	return o.Set("iterable", rawjson.Array(items...)).JSON()
-}
-
-func withDefault(object []byte, name string, value []byte) []byte {
-	if rawjson.IsNull(rawjson.Get(object, name)) {
-		return rawjson.Replace(object, name, value)
-	}
-	return object
 }

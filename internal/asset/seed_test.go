@@ -152,8 +152,8 @@ func TestFromSeedInvalid(t *testing.T) {
 	}
 }
 
-// The lists of the metadata become lists of the asset, each item as it came
-// with what its model requires besides.
+// The lists of the metadata become collections of the asset, each item in the
+// asset's model with what that requires besides.
 func TestFromSeedLists(t *testing.T) {
 	doc, err := asset.FromSeed(seedOf(t, `{"fragment":{"string":{"raw":"x"}}}`, `{
 		"tags":[{"text":"t1"},{"text":"t2","category":"LANGUAGE","id":"seeded","mechanism":null,"unknown":[1.0]},5,null],
@@ -168,24 +168,82 @@ func TestFromSeedLists(t *testing.T) {
 		t.Fatalf("FromSeed: %v", err)
 	}
 	doc = compact(t, string(doc))
-	const at1 = `"created":{"value":"2026-01-02T03:04:05.678Z"},"updated":{"value":"2026-01-02T03:04:05.678Z"}`
-	id := func(n int) string { return fmt.Sprintf(`"id":"00000000-0000-4000-8000-%012d",`, n) }
+	const times = `"created":{"value":"2026-01-02T03:04:05.678Z"},"updated":{"value":"2026-01-02T03:04:05.678Z"}`
+	const mechanisms = `"mechanisms":{"` + assetID + `":"MANUAL"}`
+	id := func(n int) string { return fmt.Sprintf(`"id":"00000000-0000-4000-8000-%012d"`, n) }
 	flat := string(rawjson.Path([]byte(render(t, doc, true)), "formats"))
 	flat = string(raw([]byte(flat), "iterable", 0, "asset"))
 	for name, want := range map[string]string{
-		"tags": `{` + id(1) + at1 + `,"text":"t1","mechanism":"MANUAL","category":"UNKNOWN"},` +
-			`{` + id(2) + at1 + `,"text":"t2","category":"LANGUAGE","unknown":[1.0],"mechanism":"MANUAL"}`,
-		"websites":    `{` + id(3) + at1 + `,"url":"u","name":"w","mechanism":"MANUAL"}`,
-		"sensitives":  `{` + id(4) + at1 + `,"text":"s","category":"PASSWORD","severity":"HIGH","mechanism":"MANUAL","asset":` + flat + `}`,
-		"persons":     `{` + id(5) + at1 + `,"type":{"basic":{"name":"p"}},"mechanism":"MANUAL"}`,
-		"annotations": `{` + id(6) + strings.Replace(at1, "2026-01-02T03:04:05.678Z", "2020-01-01T00:00:00.000Z", 1) + `,"text":"a","type":"DESCRIPTION","mechanism":"MANUAL"}`,
-		"hints":       `{` + id(7) + at1 + `,"text":"h","mechanism":"MANUAL"}`,
-		"anchors":     `{` + id(8) + at1 + `,"type":"FILE","fullpath":"/x","mechanism":"MANUAL","points":{"iterable":[]}}`,
+		"tags": `{` + id(1) + `,` + times + `,"text":"t1","category":"UNKNOWN",` + mechanisms + `},` +
+			`{` + id(2) + `,` + times + `,"text":"t2","category":"LANGUAGE","unknown":[1.0],` + mechanisms + `}`,
+		"websites":    `{` + id(3) + `,` + times + `,"url":"u","name":"w",` + mechanisms + `}`,
+		"sensitives":  `{` + id(4) + `,` + times + `,"text":"s","category":"PASSWORD","severity":"HIGH","mechanism":"MANUAL","asset":` + flat + `}`,
+		"persons":     `{` + id(5) + `,` + times + `,"type":{"basic":{"name":"p"}},` + mechanisms + `}`,
+		"annotations": `{` + id(6) + `,` + strings.Replace(times, "2026-01-02T03:04:05.678Z", "2020-01-01T00:00:00.000Z", 1) + `,"text":"a","type":"DESCRIPTION","mechanism":"MANUAL"}`,
+		"hints":       `{` + id(7) + `,` + times + `,"text":"h",` + mechanisms + `}`,
+		"anchors": `{` + id(8) + `,` + times + `,"type":"FILE","points":{"iterable":[{` + id(9) + `,"reference":{` + id(9) + `,` + times +
+			`,"fullpath":"/x","anchor":{` + id(8) + `}}}]}}`,
 	} {
 		got := raw(doc, name)
 		checkSame(t, name, string(got), `{"iterable":[`+want+`]}`)
 	}
 	unchanged(t, doc, []byte(render(t, doc, true)))
+}
+
+// TestFromSeedModels moves what the seed's models have in another shape than the
+// asset's, and drops what fits neither.
+func TestFromSeedModels(t *testing.T) {
+	const times = `"created":{"value":"2026-01-02T03:04:05.678Z"},"updated":{"value":"2026-01-02T03:04:05.678Z"}`
+	const two = `"id":"00000000-0000-4000-8000-000000000002"`
+	for _, test := range []struct{ name, list, item, member, want string }{
+		{"a mechanism", "tags", `{"mechanism":"AUTOMATIC"}`, "mechanisms", `{"` + assetID + `":"AUTOMATIC"}`},
+		{"a mechanism that is none", "websites", `{"mechanism":5}`, "mechanisms", `{"` + assetID + `":"MANUAL"}`},
+		{"a mechanism in its place", "tags", `{"mechanism":"AUTOMATIC"}`, "mechanism", ``},
+		{"a mechanism that stays", "annotations", `{"mechanism":"AUTOMATIC"}`, "mechanism", `"AUTOMATIC"`},
+		{"an access", "persons", `{"access":{"scoped":"READ"}}`, "access", `{"` + assetID + `":{"scoped":"READ"}}`},
+		{"an access that is none", "persons", `{"access":"READ"}`, "access", ``},
+		{"a person's model", "persons", `{"model":{"model":{"id":"m"}}}`, "models", `{"` + assetID + `":{"model":{"id":"m"}}}`},
+		{"a person's model in its place", "persons", `{"model":{"model":{"id":"m"}}}`, "model", ``},
+		{"a person's model that is none", "persons", `{"model":"m"}`, "models", ``},
+		{"a person's asset", "persons", `{"asset":"a9"}`, "assets", `{"iterable":[{"id":"a9"}]}`},
+		{"a person's anchors", "persons", `{"anchors":{"iterable":[{"id":"x"}]}}`, "anchors", `{"iterable":[{"id":"x"}]}`},
+		{"a person's annotations", "persons", `{"annotations":[{"text":"x","model":"m","mechanism":"AUTOMATIC"},5]}`, "annotations",
+			`{"iterable":[{` + two + `,"reference":{` + two + `,` + times + `,"text":"x","mechanism":"AUTOMATIC","model":{"id":"m"}}}]}`},
+		{"no annotations", "persons", `{"annotations":[]}`, "annotations", ``},
+		{"annotations that are none", "persons", `{"annotations":{"score":{}}}`, "annotations", ``},
+		{"annotations of the asset's model", "anchors", `{"annotations":{"iterable":[{"id":"x"}]}}`, "annotations", `{"iterable":[{"id":"x"}]}`},
+		{"an anchor's annotations", "anchors", `{"annotations":[{"anchor":"x"}]}`, "annotations",
+			`{"iterable":[{` + two + `,"reference":{` + two + `,` + times + `,"mechanism":"MANUAL","anchor":{"id":"x"}}}]}`},
+		{"an anchor's conversation", "anchors", `{"conversation":"c"}`, "conversations", `{"iterable":[{"id":"c"}]}`},
+		{"an anchor's asset", "anchors", `{"asset":"a9"}`, "assets", `{"iterable":[{"id":"a9"}]}`},
+		{"an anchor's platform", "anchors", `{"fullpath":"/x","platform":"LINUX"}`, "points", `{"iterable":[{` + two + `,"reference":{` + two + `,` + times +
+			`,"fullpath":"/x","platform":"LINUX","anchor":{"id":"00000000-0000-4000-8000-000000000001"}}}]}`},
+		{"an anchor's path in its place", "anchors", `{"fullpath":"/x"}`, "fullpath", ``},
+		{"an anchor without a path", "anchors", `{"fullpath":5}`, "points", `{"iterable":[]}`},
+		{"a hint's model", "hints", `{"model":"m"}`, "model", `{"id":"m"}`},
+		{"a hint's asset", "hints", `{"asset":"a9"}`, "assets", `{"iterable":[{"id":"a9"}]}`},
+		{"an annotation's asset", "annotations", `{"asset":"a9"}`, "asset", `{"id":"a9"}`},
+		{"an annotation's person", "annotations", `{"person":"p"}`, "person", `{"id":"p"}`},
+		{"an annotation's anchor", "annotations", `{"anchor":"x"}`, "anchor", `{"id":"x"}`},
+		{"an annotation's conversation", "annotations", `{"conversation":"c"}`, "conversation", `{"id":"c"}`},
+		{"an annotation's summary", "annotations", `{"workstream_summary":"w"}`, "summary", `{"id":"w"}`},
+		{"a reference", "annotations", `{"person":{"id":"p","reference":{}}}`, "person", `{"id":"p","reference":{}}`},
+		{"a reference to nothing", "annotations", `{"person":{}}`, "person", ``},
+		{"a reference that is none", "annotations", `{"person":5}`, "person", ``},
+		{"a time that is none", "annotations", `{"created":{"value":"once"}}`, "created", `{"value":"2026-01-02T03:04:05.678Z"}`},
+	} {
+		doc, err := asset.FromSeed(seedOf(t, `{"fragment":{"string":{"raw":"x"}}}`, `{"`+test.list+`":[`+test.item+`]}`, ""), stamp())
+		if err != nil {
+			t.Errorf("%s: FromSeed: %v", test.name, err)
+			continue
+		}
+		if got := raw(doc, test.list, "iterable", 0, test.member); string(got) != test.want {
+			t.Errorf("%s: %s is\n%s, want\n%s", test.name, test.member, got, test.want)
+		}
+		if strings.Contains(render(t, doc, true), ":null") {
+			t.Errorf("%s: a collection has no list: %s", test.name, doc)
+		}
+	}
 }
 
 // However many items and however long the text, a seed is read once.
@@ -209,10 +267,13 @@ func TestFromSeedLarge(t *testing.T) {
 // its seed.
 func TestSeedOfMany(t *testing.T) {
 	for _, n := range []int{10_000, 10_001} {
-		seed := `{"asset":{"application":{},"format":{"fragment":{"string":{"raw":""}}},"metadata":{"tags":[{}` + strings.Repeat(",{}", n-1) + `]}}}`
-		_, err := asset.FromSeed([]byte(seed), asset.Stamp{ID: "a", Format: "f", Creator: "c", Now: now, NewID: func() string { return "i" }})
-		if got, want := cairn.CodeOf(err) == cairn.CodeInvalid, n > 10_000; got != want {
-			t.Errorf("a seed of %d tags: %v", n, err)
+		list := `[{}` + strings.Repeat(",{}", n-1) + `]`
+		for _, metadata := range []string{`{"tags":` + list + `}`, `{"persons":[{"annotations":[{}]},{"annotations":` + list[:len(list)-len(`,{}]`)] + `]}]}`} {
+			seed := `{"asset":{"application":{},"format":{"fragment":{"string":{"raw":""}}},"metadata":` + metadata + `}}`
+			_, err := asset.FromSeed([]byte(seed), asset.Stamp{ID: "a", Format: "f", Creator: "c", Now: now, NewID: func() string { return "i" }})
+			if got, want := cairn.CodeOf(err) == cairn.CodeInvalid, n > 10_000; got != want {
+				t.Errorf("a seed of %d items in %.30s: %v", n, metadata, err)
+			}
 		}
 	}
 }
