@@ -18,9 +18,10 @@ import (
 func importCommand() *cobra.Command {
 	files := clientCommand("files DIR", "import each text file of a folder as a snippet", takes("DIR"), importFiles)
 	files.Long = `Imports each text file below DIR as an asset: its name is the path below DIR, its
-language follows from the name. Importing again adds nothing; a file that has
-changed updates its asset, unless that was edited here too. .git, node_modules,
-symbolic links, binary files and what .gitignore names are skipped.`
+language follows from the name. Importing again adds nothing but what was deleted
+here; a file that has changed updates its asset, unless that was edited here too.
+.git, node_modules, symbolic links, binary files and what .gitignore names are
+skipped.`
 	return groupCommand("import", "bring documents in", files)
 }
 

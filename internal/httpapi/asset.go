@@ -3,6 +3,8 @@ package httpapi
 import (
 	"bufio"
 	"net/http"
+	"slices"
+	"strings"
 
 	"cairn"
 	"cairn/api"
@@ -123,7 +125,7 @@ func (s *Server) updateAsset(w http.ResponseWriter, r *http.Request) error {
 // the request's If-Match names, if it has one, and it is whole. Text that a
 // failing disk has altered must not be written again as if it were right.
 func (s *Server) editable(r *http.Request, id string, stored []byte) error {
-	if match := r.Header.Get("If-Match"); match != "" && match != api.EntityTag(stored) {
+	if !matches(r, stored) {
 		return &cairn.Error{
 			Code:    cairn.CodeChanged,
 			Message: "The asset " + cairn.Quote(id) + " was changed meanwhile. Nothing was changed by this request.",
@@ -139,6 +141,14 @@ func (s *Server) editable(r *http.Request, id string, stored []byte) error {
 		}
 	}
 	return nil
+}
+
+// matches reports whether the request has no If-Match, or one that names the
+// stored text: by its tag, in a list of tags, or as *, which is any.
+func matches(r *http.Request, stored []byte) bool {
+	match := strings.Join(r.Header.Values("If-Match"), ",")
+	tags := strings.FieldsFunc(match, func(c rune) bool { return c == ',' || c == ' ' || c == '\t' })
+	return match == "" || slices.Contains(tags, "*") || slices.Contains(tags, api.EntityTag(stored))
 }
 
 // bodyID returns the id in a body that says what to change.

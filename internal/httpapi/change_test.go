@@ -30,6 +30,26 @@ func TestIfMatch(t *testing.T) {
 		a = d.do("POST", "/format/update/value", api.JSON, `{"id":"format","fragment":{"string":{"raw":"x"}}}`, "If-Match", tag)
 		d.refused("format", a, cairn.CodeChanged, "was changed meanwhile")
 	})
+	tag = d.get("/v1/documents/assets/one").header.Get("ETag")
+	for _, test := range []struct {
+		match string
+		want  int
+	}{
+		{"*", 200},
+		{tag, 200},
+		{`"other", ` + tag, 200},
+		{`"other",` + tag + `,"more"`, 200},
+		{`"other"`, 412},
+		{`"other", "more"`, 412},
+		{"W/" + tag, 412},
+		{strings.Trim(tag, `"`), 412},
+	} {
+		if a := d.do("POST", "/asset/update", api.JSON, `{"id":"one"}`, "If-Match", test.match); a.status != test.want {
+			t.Errorf("If-Match: %s: status %d, want %d", test.match, a.status, test.want)
+		}
+	}
+	a := d.do("POST", "/asset/update", api.JSON, `{"id":"none"}`, "If-Match", "*")
+	d.refused("no asset", a, cairn.CodeGone, "There is no document")
 }
 
 // deletingDocuments deletes a document that a reader has just got.
