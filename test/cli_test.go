@@ -35,6 +35,7 @@ import (
 //	json FILE               check that it is one line of compact JSON
 //	keep NAME FILE REGEXP   set a variable to the first group found in a file
 //	plain FILE              check that it is safe to show on a terminal
+//	post FILE               store the lines of a file in the daemon in $CAIRN_DATA
 //	signal NAME             send it to the commands in the background
 //
 // The condition [ipv6] tells whether ::1 can be bound.
@@ -66,6 +67,7 @@ func TestScript(t *testing.T) {
 			"json":   isJSON,
 			"keep":   keep,
 			"plain":  isPlain,
+			"post":   post,
 			"signal": signalBackground,
 		},
 		Condition: func(name string) (bool, error) {
@@ -137,6 +139,19 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	text = append(bytes.TrimSuffix(text, []byte("\n")), '\n') // as the command line ends it
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), text, 0o600))
+}
+
+func post(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 1, "post FILE")
+	url := strings.TrimSpace(ts.ReadFile(filepath.Join(ts.Getenv("CAIRN_DATA"), "url")))
+	resp, err := http.Post(url+"/v1/documents", "application/x-ndjson", strings.NewReader(ts.ReadFile(args[0])))
+	ts.Check(err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	if !bytes.Contains(text, []byte(`"refused_count":0,`)) {
+		ts.Fatalf("POST /v1/documents: %s\n%s", resp.Status, text)
+	}
 }
 
 func isJSON(ts *testscript.TestScript, neg bool, args []string) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -54,31 +55,35 @@ func assetsList(c call) error {
 	return err
 }
 
-// printAsset prints a line: id, language, size, name.
+// printAsset prints a line: id, language, size, name. What the asset lacks, or
+// has in another form than its model, is a dash: one odd asset must not end the
+// list.
 func printAsset(w io.Writer, text json.RawMessage) error {
-	var a struct {
-		ID      string
-		Name    string
-		Formats struct {
-			Iterable []struct {
-				Classification struct{ Specific string }
-				Bytes          struct{ Value json.Number }
-			}
-		}
-	}
-	if err := json.Unmarshal(text, &a); err != nil {
+	doc, err := rawjson.Compact(nil, text)
+	if err != nil {
 		return fmt.Errorf("reading an asset: %w", err)
 	}
-	language, size := "-", "-"
-	if len(a.Formats.Iterable) > 0 {
-		f := a.Formats.Iterable[0]
-		language = f.Classification.Specific
-		if n, err := f.Bytes.Value.Int64(); err == nil {
-			size = bytesText(n)
-		}
+	var format []byte
+	for f := range rawjson.Elements(rawjson.Path(doc, "formats", "iterable")) {
+		format = f
+		break
 	}
-	_, err := fmt.Fprintf(w, "%-36s  %-8s  %9s  %s\n", a.ID, printable(language), size, printable(a.Name))
+	size := "-"
+	if n, err := strconv.ParseInt(string(rawjson.Path(format, "bytes", "value")), 10, 64); err == nil && n >= 0 {
+		size = bytesText(n)
+	}
+	_, err = fmt.Fprintf(w, "%-36s  %-8s  %9s  %s\n", textOrDash(rawjson.Get(doc, "id")),
+		textOrDash(rawjson.Path(format, "classification", "specific")), size, textOrDash(rawjson.Get(doc, "name")))
 	return err
+}
+
+// textOrDash returns a string of JSON as it may be shown on a terminal, and a
+// dash for what is none or empty.
+func textOrDash(v []byte) string {
+	if text, _ := rawjson.Text(v); text != "" {
+		return printable(text)
+	}
+	return "-"
 }
 
 func assetsGet(c call) error {
@@ -112,7 +117,24 @@ func assetsAddCommand() *cobra.Command {
 		func(c call) error { return assetsAdd(c, name, language) })
 	cmd.Flags().StringVar(&name, "name", "", "`name` of the snippet (default the file's)")
 	cmd.Flags().StringVar(&language, "language", "", "its `language` as a file extension (default by the name)")
+	cmd.PreRunE = func(*cobra.Command, []string) (err error) {
+		language, err = languageNamed(language)
+		return err
+	}
 	return cmd
+}
+
+// languageNamed returns the language that the API has for a word, "" for none.
+func languageNamed(word string) (string, error) {
+	if word == "" {
+		return "", nil
+	}
+	language, ok := asset.LanguageNamed(word)
+	if !ok {
+		const known = "c, cpp, cs, css, go, html, java, js, json, md, php, py, rb, rs, sh, sql, ts, txt, xml, yaml"
+		return "", usageError{fmt.Errorf("--language is %s, not the file extension of a known language, as %s and others", cairn.Quote(word), known)}
+	}
+	return language, nil
 }
 
 func assetsAdd(c call, name, language string) error {

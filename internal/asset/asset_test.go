@@ -255,5 +255,17 @@ func TestLanguage(t *testing.T) {
 	}
 }
 
+func TestLanguageNamed(t *testing.T) {
+	for word, want := range map[string]string{
+		"py": "py", "PY": "py", "tmlanguage": "tmLanguage", "gemfile": "Gemfile", ".ZSHRC": ".zshrc", "unknown": "UNKNOWN",
+		"Python": "", ".py": "", "": "", "py ": "", "main.go": "",
+	} {
+		got, ok := asset.LanguageNamed(word)
+		if ok != (want != "") || ok && got != want {
+			t.Errorf("LanguageNamed(%q) = %q, %t, want %q", word, got, ok, want)
+		}
+	}
+}
+
 // jsonNumber returns a number as decode does.
 func jsonNumber(n int) any { return json.Number(fmt.Sprint(n)) }

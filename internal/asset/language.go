@@ -55,6 +55,17 @@ func Language(filename string) string {
 	return unknown
 }
 
+// LanguageNamed returns the ClassificationSpecificEnum that a word names, in
+// upper or lower case; ok is false when the enum has none.
+func LanguageNamed(word string) (language string, ok bool) {
+	for _, language := range languages {
+		if strings.EqualFold(language, word) {
+			return language, true
+		}
+	}
+	return unknown, strings.EqualFold(word, unknown)
+}
+
 // known reports whether the enum has the language.
 func known(language string) bool {
 	_, ok := slices.BinarySearch(languages, language)
