@@ -19,6 +19,7 @@ import (
 	"sync"
 
 	"cairn"
+	"cairn/internal/durable"
 )
 
 // Config says where a database is and what it has to know of its documents.
@@ -107,6 +108,9 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 // and not where other users' files are.
 func (d *DB) tempFiles(ctx context.Context) error {
 	folder := filepath.Join(d.cfg.Dir, spoolFolder)
+	if err := durable.Writable(folder); err != nil {
+		return cairn.FileError("writing to", folder, err)
+	}
 	_, err := d.live.writer.ExecContext(ctx, "PRAGMA temp_store_directory = '"+strings.ReplaceAll(folder, "'", "''")+"'")
 	return failure(folder, err)
 }

@@ -9,6 +9,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"cairn"
+	"cairn/internal/durable"
 	"cairn/internal/sqlitefile"
 )
 
@@ -40,19 +41,17 @@ func isConstraint(err error) bool {
 	return ok && e.Code()&0xff == sqlite3.SQLITE_CONSTRAINT
 }
 
-// probe opens the file as the system would, for the reason that SQLite keeps
-// to itself when it cannot.
+// probe asks the system, for the reason that SQLite keeps to itself when it
+// cannot open a file.
 func probe(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if errors.Is(err, os.ErrNotExist) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
 		return sqlitefile.Damaged(path, "it is missing, though "+currentFile+" names it")
+	case err == nil && !info.Mode().IsRegular():
+		return sqlitefile.Damaged(path, "it is no file")
+	case err == nil:
+		err = durable.Writable(path)
 	}
-	if err != nil {
-		return cairn.FileError("opening", path, err)
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = sqlitefile.Damaged(path, "it is no file")
-	}
-	return errors.Join(err, f.Close())
+	return cairn.FileError("opening", path, err)
 }
