@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"cairn"
+	"cairn/internal/sqlitefile"
 )
 
 // statements are prepared once on the connection that writes. Transactions are
@@ -62,7 +63,8 @@ func (s *statements) close() error {
 // Apply writes documents in one transaction, in order; one without JSON is a
 // deletion. When it returns without an error, all of it is on the disk; with
 // one, nothing of it is. Cancelling ctx ends the wait for other writers, never
-// a write that began.
+// a write that began. The disk failing twice while it syncs is the exception: the
+// error says then that the documents may be there after a crash.
 //
 // It returns a result for each document. Errors: cairn.CodeInvalid and
 // CodeTooLarge for a document that does not validate; CodeDiskFull,
@@ -219,8 +221,7 @@ func (d *DB) writeTo(ctx context.Context, g *generation, fn func(*write) error) 
 	d.warn(g, w.moved)
 	open = false
 	if _, err := g.stmts.commit.ExecContext(ctx); err != nil {
-		d.reconcile(g)
-		return err
+		return d.reconcile(g, err)
 	}
 	d.committed(w.stats)
 	return nil
@@ -234,12 +235,25 @@ func (g *generation) rollback() {
 
 // reconcile follows a commit that failed: it ends the transaction, which need
 // not be over, and reads the numbers again from the file, which knows what it
-// holds.
-func (d *DB) reconcile(g *generation) {
+// holds. It returns what the one who wrote should know.
+func (d *DB) reconcile(g *generation, failed error) error {
 	g.rollback()
-	if stats, err := scanStats(g.stmts.state.QueryRowContext(context.Background())); err == nil {
+	ctx := context.Background()
+	if sqlitefile.IsUnsynced(failed) {
+		// The next commit overwrites in the log what a crash could bring back.
+		// SQLite does not write a page whose content is to stay as it is.
+		_, err := g.writer.ExecContext(ctx, "BEGIN IMMEDIATE; UPDATE state SET revision = revision + 1; UPDATE state SET revision = revision - 1; COMMIT")
+		g.rollback()
+		if err == nil {
+			told := sqlitefile.NotWritten(g.path)
+			told.Err = failed
+			failed = told
+		}
+	}
+	if stats, err := scanStats(g.stmts.state.QueryRowContext(ctx)); err == nil {
 		d.committed(stats)
 	}
+	return failed
 }
 
 // committed publishes the numbers of a commit and wakes who waits for one.

@@ -114,8 +114,9 @@ func (d *Device) Copied() bool { return d.copied }
 func (d *Device) SignedIn() bool { return d.signedIn.Load() }
 
 // SetSignedIn stores whether the user is signed in. When it returns nil, that
-// survives power loss; after an error nothing has changed. Once it has begun
-// it does not stop for ctx.
+// survives power loss; after an error nothing has changed, unless it says that
+// the disk failed to keep the change, which a crash may then bring back. Once it
+// has begun it does not stop for ctx.
 //
 // Its errors are of cairn.CodeDiskFull, CodeReadOnly, CodeNoPermission,
 // CodeInUse, CodeDamaged and CodeInternal.

@@ -100,8 +100,8 @@ func Failure(path string, err error) error {
 		return cairn.FileError("writing", path, errors.Join(syscall.EROFS, err))
 	}
 	if e.Code()&0xff == sqlite3.SQLITE_CANTOPEN {
-		if full := noRoom(path); full != nil {
-			return cairn.FileError("creating a file beside", path, errors.Join(full, err))
+		if why := noFile(path); why != nil {
+			return cairn.FileError("creating a file beside", path, errors.Join(why, err))
 		}
 	}
 	told.Err = err
@@ -120,18 +120,32 @@ func readOnly(path string) bool {
 	return false
 }
 
-// noRoom asks the system what SQLite keeps to itself when it cannot make the
-// files that it has beside a database: whether the disk has no room for another
-// file. It returns nil if that is not the reason.
-func noRoom(path string) error {
+// noFile asks the system what SQLite keeps to itself when it cannot make the
+// files that it has beside a database: why none can be made there. It returns nil
+// if one can.
+func noFile(path string) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "room.*.tmp")
-	if err == nil {
-		err = errors.Join(f.Close(), os.Remove(f.Name()))
-	}
-	if cairn.CodeOf(cairn.FileError("", path, err)) == cairn.CodeDiskFull {
+	if err != nil {
 		return err
 	}
-	return nil
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// NotWritten says that the disk of a file did not take a change.
+func NotWritten(path string) *cairn.Error {
+	return &cairn.Error{
+		Code:    cairn.CodeDiskFull,
+		Message: fmt.Sprintf("The disk of %s takes no more data, so nothing was changed.", path),
+		Hint:    "Free some space on that disk and check its health, then try again.",
+	}
+}
+
+// IsUnsynced reports whether err is that of a commit whose sync failed. SQLite
+// takes the change back, but a crash before the next commit can bring it forth
+// again: all of it is in the write-ahead log.
+func IsUnsynced(err error) bool {
+	e, ok := errors.AsType[sqliteError](err)
+	return ok && e.Code() == sqlite3.SQLITE_IOERR_FSYNC
 }
 
 // tell returns what a person should know of a result code.
@@ -139,11 +153,13 @@ func tell(path string, code int) *cairn.Error {
 	switch code {
 	case sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS:
 		return Damaged(path, "it ends too early")
-	case sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC:
+	case sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE:
 		// Growing the file of shared memory fails in this way on a full disk.
+		return NotWritten(path)
+	case sqlite3.SQLITE_IOERR_FSYNC:
 		return &cairn.Error{
 			Code:    cairn.CodeDiskFull,
-			Message: fmt.Sprintf("The disk of %s takes no more data, so nothing was changed.", path),
+			Message: fmt.Sprintf("The disk of %s failed to keep a change. It is not there now, but may be after a restart, until the next change succeeds.", path),
 			Hint:    "Free some space on that disk and check its health, then try again.",
 		}
 	}
