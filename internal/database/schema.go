@@ -91,7 +91,8 @@ INSERT INTO state(one, line, installation, revision, documents, deletions, bytes
 VALUES(1, ?, ?, ?, ?, ?, ?, ?)`
 
 // create makes a new generation in the folder and returns its file name. The
-// file appears under that name when it is whole and on the disk.
+// file appears under that name when it is whole and on the disk, as SQLite leaves
+// each commit.
 func create(ctx context.Context, folder string) (string, error) {
 	name := uuid.NewString() + ".db"
 	temp := filepath.Join(folder, name+durable.TempSuffix)
@@ -100,9 +101,6 @@ func create(ctx context.Context, folder string) (string, error) {
 	}
 	if err := fill(ctx, temp); err != nil {
 		return "", failure(temp, err)
-	}
-	if err := durable.SyncFile(temp); err != nil {
-		return "", cairn.FileError("writing", temp, err)
 	}
 	if err := durable.Rename(temp, filepath.Join(folder, name)); err != nil {
 		return "", cairn.FileError("renaming", temp, err)

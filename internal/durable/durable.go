@@ -11,8 +11,8 @@
 //		return err
 //	}
 //
-// A larger file is written under a name that ends in [TempSuffix], synced with
-// [SyncFile] and moved to its place with [Rename]. [Lock] keeps a second
+// A larger file is written under a name that ends in [TempSuffix], synced, and
+// moved to its place with [Rename]. [Lock] keeps a second
 // process out. Errors are those of package os, which name the operation and
 // the path.
 package durable
@@ -86,14 +86,4 @@ func Rename(oldPath, newPath string) error {
 		return nil
 	}
 	return SyncDir(oldDir)
-}
-
-// SyncFile makes the content of the file at path survive power loss, whoever
-// wrote it.
-func SyncFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0) // Windows syncs writable files only
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

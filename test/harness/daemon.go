@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -29,6 +30,7 @@ type Options struct {
 	Env    []string  // added to the environment
 	Args   []string  // added to the command line
 	Stderr io.Writer // gets the log too
+	Under  []string  // command that becomes the daemon, whose command line follows
 	// AnyExit accepts a daemon that has ended by itself, or badly, when the
 	// test is over.
 	AnyExit bool
@@ -63,9 +65,10 @@ func Start(t testing.TB, o Options) *Daemon {
 		o.Listen = "127.0.0.1:0"
 	}
 	args := append([]string{"serve", "--data", o.Data, "--listen", o.Listen}, o.Args...)
+	args = slices.Concat(o.Under, []string{Binary(t)}, args)
 	d := &Daemon{
 		Data:   o.Data,
-		cmd:    exec.Command(Binary(t), args...),
+		cmd:    exec.Command(args[0], args[1:]...),
 		stdout: &announcement{url: make(chan string, 1)},
 		stderr: &log{tee: o.Stderr},
 		ended:  make(chan struct{}),
