@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime"
+	"strings"
 	"syscall"
 )
 
@@ -42,10 +43,30 @@ func FileError(doing, path string, err error) error {
 		e.Message = fmt.Sprintf("This user has no permission for %s (%s).", path, doing)
 		e.Hint = "Start cairn as the user who owns the data folder, or choose another one with --data."
 	default:
-		e.Message = fmt.Sprintf("%s %s failed.", doing, path)
-		e.Hint = "The log of the daemon says more."
+		e.Message = fmt.Sprintf("%s %s failed: %s.", capital(doing), path, reason(err))
+		e.Hint = "Check the disk; the log of the daemon says more."
 	}
 	return e
+}
+
+// capital returns text with its first letter, which is ASCII, in upper case.
+func capital(text string) string {
+	if text == "" {
+		return text
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// reason returns what the system calls an error, without the path that it is
+// about, if it is one of the system.
+func reason(err error) string {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno.Error()
+	}
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err.Error()
+	}
+	return err.Error()
 }
 
 func isErrno(err error, unix []syscall.Errno, windows ...syscall.Errno) bool {

@@ -38,6 +38,9 @@ func TestFileError(t *testing.T) {
 		if !ok || !strings.Contains(e.Message, "/data/x") {
 			t.Errorf("%s: the message %q does not name the file", test.name, e.Message)
 		}
+		if test.want == cairn.CodeInternal && e.Message != "Writing /data/x failed: "+test.err.Error()+"." {
+			t.Errorf("%s: the message is %q", test.name, e.Message)
+		}
 		if !errors.Is(err, test.err) || !errors.Is(err, cause) {
 			t.Errorf("%s: %v does not wrap its cause", test.name, err)
 		}

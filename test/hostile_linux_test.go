@@ -225,6 +225,10 @@ func TestForeignFolder(t *testing.T) {
 	if err := os.Mkdir(readable, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	spool := filepath.Join(public, "spool of others")
+	if err := os.CopyFS(spool, os.DirFS(closed)); err != nil {
+		t.Fatal(err)
+	}
 	before := snapshot(t, closed)
 	modes := map[string]fs.FileMode{closed: 0o700, readable: 0o755}
 	if os.Getuid() != 0 {
@@ -242,11 +246,36 @@ func TestForeignFolder(t *testing.T) {
 			t.Errorf("the message does not say that the user has no permission for %s:\n%s", dir, message)
 		}
 	}
+	belongToOrdinary(t, spool)
+	if err := os.Chmod(filepath.Join(spool, "spool"), 0o500); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Chmod(filepath.Join(spool, "spool"), 0o700) })
+	if message := refusedAs(t, spool, asOther); !strings.Contains(message, "no permission for "+filepath.Join(spool, "spool")) {
+		t.Errorf("the message does not say that the user has no permission for the spool:\n%s", message)
+	}
 	if err := os.Chmod(closed, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(before, snapshot(t, closed)); diff != "" {
 		t.Errorf("the folder was changed (-before +after):\n%s", diff)
+	}
+}
+
+// belongToOrdinary gives a folder and all in it to the ordinary user.
+func belongToOrdinary(t *testing.T, dir string) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		return
+	}
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Chown(path, ordinaryUser, ordinaryUser)
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

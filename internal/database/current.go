@@ -92,6 +92,10 @@ func recoverCurrent(ctx context.Context, cfg Config) (current, error) {
 		return current{}, err
 	}
 	folder := filepath.Join(cfg.Dir, generationsFolder)
+	// What was read may be of a rename that no power cut must take back any more.
+	if err := durable.SyncDir(cfg.Dir); err != nil {
+		return current{}, cairn.FileError("syncing", cfg.Dir, err)
+	}
 	for _, dir := range []string{cfg.Dir, folder, filepath.Join(cfg.Dir, spoolFolder)} {
 		if err := durable.MkdirAll(dir); err != nil {
 			return current{}, cairn.FileError("creating", dir, err)

@@ -203,7 +203,7 @@ func (d *DB) settleNew(err error, next current) error {
 			return nil
 		}
 	}
-	return errors.Join(err, d.settle(d.current))
+	return errors.Join(d.settle(d.current), err) // that nothing can be written matters more
 }
 
 // settle makes sure, after a failed write, that CURRENT says what it said
@@ -217,8 +217,8 @@ func (d *DB) settle(before current) error {
 	if err := d.step("swap.settle", func() error { return writeCurrent(d.currentPath(), before) }); err != nil {
 		d.failed = &cairn.Error{
 			Code:    cairn.CodeInternal,
-			Message: fmt.Sprintf("The disk of %s failed in the middle of a restoration, so nothing is written to the database until the daemon was started again.", d.cfg.Dir),
-			Hint:    "Check the disk, then start cairn again: it goes on with the whole original or the whole restored database.",
+			Message: fmt.Sprintf("The disk of %s failed while databases were exchanged, so nothing is written to the database until the daemon was started again.", d.cfg.Dir),
+			Hint:    "Check the disk, then start cairn again: it goes on with the whole of one of the two.",
 			Err:     err,
 		}
 		return d.failed
