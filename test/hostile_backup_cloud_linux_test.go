@@ -2,6 +2,8 @@ package test
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"cairn"
 	"cairn/api"
@@ -164,6 +168,92 @@ func hangingCloud(t *testing.T) {
 	if log := e.d.Stderr(); !strings.Contains(log, "has not answered yet") {
 		t.Errorf("the log does not say why backups are not possible:\n%s", log)
 	}
+}
+
+// silentCloud has the cloud of a running daemon stop answering, as a server that
+// went away: the status says so, documents are written, and whoever asks for
+// backups can stop waiting.
+func silentCloud(t *testing.T) {
+	e := newEstate(t, filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "cloud"), someParts(t, 1))
+	away := e.cloud + ".away"
+	err := os.Rename(e.cloud, away)
+	if err == nil {
+		err = syscall.Mkfifo(e.cloud, 0o600) // opening it waits for who writes into it
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // the first sees that the folder is not there, the others open it
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		st, err := e.c.Status(ctx)
+		cancel()
+		if err != nil || st.Cloud.State != cairn.CloudUnavailable {
+			t.Errorf("the status of the cloud is %q, %v", st.Cloud.State, err)
+		}
+	}
+	e.write(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := e.c.Backups(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the list of backups: %v", err)
+	}
+	e.stop(t)
+	if err = os.Remove(e.cloud); err == nil {
+		err = os.Rename(away, e.cloud)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.start(t)
+	e.works(t)
+}
+
+// TestStuckRestoration stops a daemon while a restoration waits for its cloud in a
+// system call that does not return: it ends all the same, and the next start is
+// one after a crash.
+func TestStuckRestoration(t *testing.T) {
+	t.Parallel()
+	e := newEstate(t, filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "cloud"), someParts(t, 1))
+	e.stop(t)
+	parts, err := filepath.Glob(filepath.Join(e.cloud, "parts", "*", "*"))
+	if err != nil || len(parts) != 1 {
+		t.Fatalf("the parts are %q, %v", parts, err)
+	}
+	part, err := os.OpenFile(parts[0], os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer part.Close()
+	// Others who open a file wait until its lease is given back, 45 seconds at most.
+	// Source: fcntl(2), proc_sys_fs(5).
+	if _, err := unix.FcntlInt(part.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
+		t.Fatal(err)
+	}
+	e.d = harness.Start(t, harness.Options{Data: e.data, Args: []string{"--cloud", e.cloud}, AnyExit: true})
+	e.c = client.New(e.d.URL)
+	go func() { _, _ = e.c.RestoreBackup(t.Context(), e.backups[0]) }() // the daemon ends before it
+	for running := false; !running; time.Sleep(10 * time.Millisecond) {
+		jobs, err := e.c.Jobs(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		running = jobs[0].Kind == cairn.Restoration && jobs[0].Status == cairn.JobInProgress
+	}
+	e.write(t)
+	if err := e.d.Stop(); err == nil || e.d.ExitCode() < 1 {
+		t.Errorf("the daemon ended with %d, %v", e.d.ExitCode(), err)
+	}
+	if log := e.d.Stderr(); !strings.Contains(log, "does not answer") || strings.Contains(log, "panic") {
+		t.Errorf("the daemon ended with:\n%s", log)
+	}
+	if err := part.Close(); err != nil {
+		t.Error(err)
+	}
+	e.start(t)
+	if got := databaseOf(t, e.c); got != e.database {
+		t.Errorf("the database is %+v, and was %+v", got, e.database)
+	}
+	e.works(t)
 }
 
 // startInto starts the daemon while the cloud is hostile.

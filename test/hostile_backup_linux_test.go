@@ -37,6 +37,7 @@ func TestHostileBackups(t *testing.T) {
 		"unmounted cloud":                      unmountedCloud,
 		"replaced cloud":                       replacedCloud,
 		"hanging cloud":                        hangingCloud,
+		"cloud that falls silent":              silentCloud,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -35,6 +35,11 @@ import (
 // drainTime is how long requests under way may take when the daemon stops.
 const drainTime = 10 * time.Second
 
+// stuckTime is how long after that requests and jobs may take to hear that they
+// are cut off. What then still goes on never will: it waits for a disk on a server
+// that is gone.
+const stuckTime = 15 * time.Second
+
 func serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -105,6 +110,7 @@ type daemonProcess struct {
 	connected string // id of the cloud that was opened first; the engine connects one at a time
 	jobs      *jobs.Jobs
 	listeners []net.Listener
+	stuck     bool // something still goes on after drain
 }
 
 // ballastBytes is memory that is never touched, and therefore never taken from
@@ -247,7 +253,8 @@ func (d *daemonProcess) status() api.Status {
 }
 
 // drain stops the server: no new work, streams ended, requests under way
-// finished, within drainTime. When it returns, no handler runs any more.
+// finished, within drainTime. When it returns, no handler and no job runs any
+// more, unless d.stuck.
 func (d *daemonProcess) drain(server *http.Server, handler *httpapi.Server, cut context.CancelFunc) error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
@@ -268,12 +275,27 @@ func (d *daemonProcess) drain(server *http.Server, handler *httpapi.Server, cut 
 	case <-ctx.Done():
 	}
 	cut()
-	<-ended
-	handler.Wait()
-	return err
+	quiet := make(chan struct{})
+	go func() {
+		<-ended
+		handler.Wait()
+		close(quiet)
+	}()
+	select {
+	case <-quiet:
+		return err
+	case <-time.After(stuckTime):
+	}
+	d.stuck = true
+	return errors.Join(err, &cairn.Error{
+		Code:    cairn.CodeCloudLost,
+		Message: "A backup, a restoration or a request did not end: " + d.place.url + " does not answer. The daemon ends without it.",
+		Hint:    "Nothing that was acknowledged is lost: the next start does what a start after a crash does. See whether the cloud can be reached.",
+	})
 }
 
-// close gives back what open took.
+// close gives back what open took. When something is stuck it may still use the
+// databases, so they are left as a crash would leave them.
 func (d *daemonProcess) close() error {
 	var errs []error
 	for _, l := range d.listeners {
@@ -281,13 +303,13 @@ func (d *daemonProcess) close() error {
 			errs = append(errs, err)
 		}
 	}
-	if d.jobs != nil {
+	if d.jobs != nil && !d.stuck {
 		d.jobs.Close()
 	}
-	if d.database != nil {
+	if d.database != nil && !d.stuck {
 		errs = append(errs, d.database.Close())
 	}
-	if d.device != nil {
+	if d.device != nil && !d.stuck {
 		errs = append(errs, d.device.Close())
 	}
 	if d.lock != nil {

@@ -104,6 +104,7 @@ type Engine struct {
 	cfg Config
 
 	connecting chan struct{} // holds a token while nobody connects
+	asking     chan struct{} // holds a token for each question under way; see ask
 	cloud      atomic.Pointer[cloud.Cloud]
 
 	mu   sync.Mutex
@@ -139,30 +140,74 @@ func New(cfg Config) *Engine {
 	if cfg.Step == nil {
 		cfg.Step = func(_ string, do func() error) error { return do() }
 	}
-	e := &Engine{cfg: cfg, connecting: make(chan struct{}, 1), gone: map[string]bool{}}
+	e := &Engine{
+		cfg:        cfg,
+		connecting: make(chan struct{}, 1),
+		asking:     make(chan struct{}, questions),
+		gone:       map[string]bool{},
+	}
 	e.connecting <- struct{}{}
 	return e
 }
 
-// Connect opens the cloud unless it is open.
+// questions is how many questions may wait for the bucket at a time. Each may
+// hold a thread of the system for as long as the bucket does not answer.
+const questions = 32
+
+// ask returns what fn does, which asks the bucket, or the cause of ctx as soon as
+// that ends: a folder on a server that is gone may keep a system call waiting for
+// ever, whatever ctx says. Then fn goes on by itself.
+func ask[T any](ctx context.Context, e *Engine, fn func() (T, error)) (T, error) {
+	var none T
+	select {
+	case e.asking <- struct{}{}:
+	case <-ctx.Done():
+		return none, context.Cause(ctx)
+	}
+	type answer struct {
+		value T
+		err   error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		defer func() { <-e.asking }()
+		var a answer
+		a.err = guarded(func() (err error) {
+			a.value, err = fn()
+			return err
+		})()
+		answers <- a
+	}()
+	select {
+	case a := <-answers:
+		return a.value, a.err
+	case <-ctx.Done():
+		return none, context.Cause(ctx)
+	}
+}
+
+// Connect opens the cloud unless it is open. When ctx ends before that, the cause
+// of ctx is returned, at once.
 func (e *Engine) Connect(ctx context.Context) (*cloud.Cloud, error) {
 	if c := e.cloud.Load(); c != nil {
 		return c, nil
 	}
-	select {
-	case <-e.connecting:
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-	defer func() { e.connecting <- struct{}{} }()
-	if c := e.cloud.Load(); c != nil {
-		return c, nil
-	}
-	c, err := e.cfg.Connect(ctx)
-	if err == nil {
-		e.cloud.Store(c)
-	}
-	return c, err
+	return ask(ctx, e, func() (*cloud.Cloud, error) {
+		select {
+		case <-e.connecting:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		defer func() { e.connecting <- struct{}{} }()
+		if c := e.cloud.Load(); c != nil {
+			return c, nil
+		}
+		c, err := e.cfg.Connect(ctx)
+		if err == nil {
+			e.cloud.Store(c)
+		}
+		return c, err
+	})
 }
 
 // lost has the next operation connect anew when the bucket was not there, as
@@ -193,19 +238,30 @@ func (e *Engine) rename(b *cairn.Backup) {
 	b.ID, b.Timestamp = cairn.NewBackupID(b.Version, b.Created, e.cfg.Random())
 }
 
-// List returns the backups of whole databases in the cloud, newest first.
+// List returns the backups of whole databases in the cloud, newest first. As all
+// that asks the cloud and is no job, it ends when ctx does.
 func (e *Engine) List(ctx context.Context) ([]cairn.Backup, error) {
 	c, err := e.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	list, _, err := e.list(ctx, c)
-	return list, e.lost(err)
+	l, err := e.list(ctx, c)
+	return l.backups, e.lost(err)
+}
+
+// A listing is what is in the cloud.
+type listing struct {
+	backups    []cairn.Backup // of whole databases
+	unreadable []cairn.UnreadableBackup
 }
 
 // list lists the cloud, and notes which bases it does not have any more: another
 // device may have deleted them.
-func (e *Engine) list(ctx context.Context, c *cloud.Cloud) (list []cairn.Backup, unreadable []cairn.UnreadableBackup, err error) {
+func (e *Engine) list(ctx context.Context, c *cloud.Cloud) (listing, error) {
+	return ask(ctx, e, func() (listing, error) { return e.look(ctx, c) })
+}
+
+func (e *Engine) look(ctx context.Context, c *cloud.Cloud) (listing, error) {
 	// Before the listing: a backup that is made meanwhile is not gone.
 	bases, err := e.cfg.Database.Bases(ctx, c.ID())
 	if err != nil && ctx.Err() == nil {
@@ -213,21 +269,21 @@ func (e *Engine) list(ctx context.Context, c *cloud.Cloud) (list []cairn.Backup,
 	}
 	all, unreadable, err := c.Backups(ctx)
 	if err != nil {
-		return nil, nil, err
+		return listing{}, err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, b := range bases {
 		e.gone[b.Backup] = true
 	}
-	list = all[:0]
+	list := all[:0]
 	for _, b := range all {
 		delete(e.gone, b.ID)
 		if b.Scope == cairn.ScopeAll {
 			list = append(list, b)
 		}
 	}
-	return list, unreadable, nil
+	return listing{list, unreadable}, nil
 }
 
 // Backup returns one backup of either scope. It returns
@@ -237,18 +293,23 @@ func (e *Engine) Backup(ctx context.Context, id string) (cairn.Backup, error) {
 	if err != nil {
 		return cairn.Backup{}, err
 	}
-	m, err := c.Manifest(ctx, id)
+	m, err := ask(ctx, e, func() (cloud.Manifest, error) { return c.Manifest(ctx, id) })
 	return m.Backup, e.lost(err)
 }
 
 // Delete takes a backup out of the list. What it consists of stays in the
-// bucket.
+// bucket. When ctx ends before the bucket has answered, it may be deleted or not.
 func (e *Engine) Delete(ctx context.Context, id string) error {
 	c, err := e.Connect(ctx)
 	if err != nil {
 		return err
 	}
-	err = c.Delete(ctx, id)
+	_, err = ask(ctx, e, func() (struct{}, error) { return struct{}{}, e.delete(ctx, c, id) })
+	return err
+}
+
+func (e *Engine) delete(ctx context.Context, c *cloud.Cloud, id string) error {
+	err := c.Delete(ctx, id)
 	if err != nil && cairn.CodeOf(err) != cairn.CodeBackupNotFound {
 		return e.lost(err)
 	}
@@ -310,9 +371,9 @@ func (e *Engine) Cloud(ctx context.Context) cairn.CloudStatus {
 	c, err := e.Connect(ctx)
 	if err == nil {
 		st.ID = c.ID()
-		var list []cairn.Backup
-		list, st.Unreadable, err = e.list(ctx, c)
-		st.Backups, err = int64(len(list)), e.lost(err)
+		var l listing
+		l, err = e.list(ctx, c)
+		st.Backups, st.Unreadable, err = int64(len(l.backups)), l.unreadable, e.lost(err)
 	}
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
