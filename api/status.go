@@ -20,6 +20,15 @@ type Status struct {
 	ChangesSinceBackup *int64      `json:"changes_since_backup,omitempty"`
 }
 
+// Daemon is the answer of GET /v1/daemon: what is known without asking anybody.
+type Daemon struct {
+	Version  string   `json:"version"`   // of cairn
+	APILevel string   `json:"api_level"` // of the Pieces OS API that it speaks
+	Platform string   `json:"platform"`  // PlatformEnum
+	Data     string   `json:"data"`      // the data folder
+	URLs     []string `json:"urls"`      // where it listens
+}
+
 // DatabaseStatus describes the live database at one moment.
 type DatabaseStatus struct {
 	Documents int64  `json:"documents"`

@@ -44,6 +44,11 @@ func (c *Client) Status(ctx context.Context) (api.Status, error) {
 	return answer[api.Status](ctx, c, http.MethodGet, "/v1/status")
 }
 
+// Daemon returns what the daemon says of itself, at once.
+func (c *Client) Daemon(ctx context.Context) (api.Daemon, error) {
+	return answer[api.Daemon](ctx, c, http.MethodGet, "/v1/daemon")
+}
+
 // answer sends a request without a body and returns the answer, which is JSON.
 func answer[T any](ctx context.Context, c *Client, method, path string) (v T, err error) {
 	body, err := c.call(ctx, method, path, "", nil)

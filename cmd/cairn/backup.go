@@ -11,18 +11,32 @@ import (
 )
 
 func backupCommand() *cobra.Command {
-	restore := clientCommand("restore ID", "replace the whole database by a backup", takes("ID"), backupRestore)
+	restore := clientCommand("restore ID", "replace the whole database by a backup", takes("ID"), ofBackup(backupRestore))
 	restore.Long = `Replaces the whole database by a backup. It is built and checked beside the
 present one, which stays in use until then, and is kept: cairn backup undo
 brings it back.`
 	return groupCommand("backup", "make backups, list, restore and delete them",
 		clientCommand("create", "back the database up", takes(), backupCreate),
 		clientCommand("list", "list the backups in the cloud, newest first", takes(), backupList),
-		clientCommand("show ID", "say what a backup holds", takes("ID"), backupShow),
+		clientCommand("show ID", "say what a backup holds", takes("ID"), ofBackup(backupShow)),
 		restore,
 		clientCommand("undo", "swap the database with the one that was there before the last restoration", takes(), backupUndo),
-		clientCommand("delete ID", "take a backup out of the cloud", takes("ID"), backupDelete),
-		clientCommand("status ID", "say what became of the creation and restoration of a backup", takes("ID"), backupStatus))
+		clientCommand("delete ID", "take a backup out of the cloud", takes("ID"), ofBackup(backupDelete)),
+		clientCommand("status ID", "say what became of the creation and restoration of a backup", takes("ID"), ofBackup(backupStatus)))
+}
+
+// ofBackup keeps what no backup can be called from becoming part of a path.
+func ofBackup(run func(call) error) func(call) error {
+	return func(c call) error {
+		if cairn.ValidateID(c.args[0]) == nil {
+			return run(c)
+		}
+		return &cairn.Error{
+			Code:    cairn.CodeBackupNotFound,
+			Message: "There is no backup " + cairn.Quote(c.args[0]) + ".",
+			Hint:    "cairn backup list shows those that are there.",
+		}
+	}
 }
 
 func backupCreate(c call) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cairn"
-	"cairn/client"
+	"cairn/api"
 	"cairn/internal/cloud"
 )
 
@@ -34,14 +35,8 @@ without it nobody can.`,
 	}
 	data, asJSON := dataFlag(cmd), jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		dir, err := dataFolder(*data)
+		dir, id, err := wantedKey(cmd.Context(), *data, args)
 		if err != nil {
-			return err
-		}
-		id := ""
-		if len(args) == 1 {
-			id = args[0]
-		} else if id, err = currentCloud(cmd, dir); err != nil {
 			return err
 		}
 		text, err := keyText(dir, id)
@@ -57,40 +52,84 @@ without it nobody can.`,
 	return cmd
 }
 
-// currentCloud returns the id of the cloud whose key is wanted: that of the
-// daemon, or the only one that there is a key of.
-func currentCloud(cmd *cobra.Command, dir string) (string, error) {
-	if url, err := os.ReadFile(filepath.Join(dir, urlFile)); err == nil {
-		st, err := client.New(strings.TrimSpace(string(url))).Status(cmd.Context())
-		if err == nil && st.Data == dir && st.Cloud.ID != "" {
-			return st.Cloud.ID, nil
+// wantedKey returns the data folder and the id of the cloud whose key is wanted:
+// the one that is given, that of the daemon, or, when none runs, the only one that
+// there is a key of. A key that opens something else is worse than none: it is
+// found out when it is needed.
+func wantedKey(ctx context.Context, data string, args []string) (dir, id string, err error) {
+	c, err := daemon(ctx, data)
+	var st api.Status
+	if err == nil {
+		st, err = c.Status(ctx)
+	}
+	running := err == nil
+	if running {
+		dir = st.Data
+	} else if dir, err = folderWithout(data, err); err != nil {
+		return "", "", err
+	}
+	if len(args) == 1 {
+		return dir, args[0], nil
+	}
+	if running && st.Cloud.ID != "" {
+		return dir, st.Cloud.ID, nil
+	}
+	ids, err := keyIDs(dir)
+	switch {
+	case err != nil:
+		return "", "", err
+	case running:
+		return "", "", &cairn.Error{
+			Code:    cairn.CodeInvalid,
+			Message: "The daemon cannot use its cloud now, " + st.Cloud.URL + ", so it does not know which key that has.",
+			Hint:    "cairn status says why. To print a key all the same, name its cloud, whose id stands in its cairn.json." + kept(ids),
 		}
-	}
-	entries, err := os.ReadDir(filepath.Join(dir, keysFolder))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return "", cairn.FileError("reading", filepath.Join(dir, keysFolder), err)
-	}
-	var ids []string
-	for _, e := range entries {
-		if e.Type().IsRegular() && cairn.ValidateID(e.Name()) == nil && filepath.Ext(e.Name()) == "" {
-			ids = append(ids, e.Name())
-		}
-	}
-	switch len(ids) {
-	case 1:
-		return ids[0], nil
-	case 0:
-		return "", &cairn.Error{
+	case len(ids) == 1:
+		return dir, ids[0], nil
+	case len(ids) == 0:
+		return "", "", &cairn.Error{
 			Code:    cairn.CodeInvalid,
 			Message: "The data folder " + dir + " holds no key.",
 			Hint:    "The first start of cairn serve makes one; --data names another folder.",
 		}
 	}
-	return "", &cairn.Error{
+	return "", "", &cairn.Error{
 		Code:    cairn.CodeInvalid,
 		Message: fmt.Sprintf("The data folder %s holds %d keys, and no daemon runs that would say which it uses.", dir, len(ids)),
-		Hint:    "Start the daemon, or name the cloud: its id stands in its cairn.json.",
+		Hint:    "Start the daemon, or name the cloud: its id stands in its cairn.json." + kept(ids),
 	}
+}
+
+// folderWithout returns the data folder when no daemon runs on it. failure is why
+// none could be asked; whoever names an address means that daemon and no other.
+func folderWithout(data string, failure error) (string, error) {
+	if os.Getenv("CAIRN_URL") != "" || cairn.CodeOf(failure) != cairn.CodeUnreachable {
+		return "", failure
+	}
+	return dataFolder(data)
+}
+
+// kept names the clouds that there are keys of, as the end of a hint.
+func kept(ids []string) string {
+	if len(ids) == 0 {
+		return ""
+	}
+	return " There are keys of " + strings.Join(ids, ", ") + "."
+}
+
+// keyIDs returns the ids of the clouds that a data folder holds keys of.
+func keyIDs(dir string) (ids []string, err error) {
+	folder := filepath.Join(dir, keysFolder)
+	entries, err := os.ReadDir(folder)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, cairn.FileError("reading", folder, err)
+	}
+	for _, e := range entries {
+		if e.Type().IsRegular() && cairn.ValidateID(e.Name()) == nil && filepath.Ext(e.Name()) == "" {
+			ids = append(ids, e.Name())
+		}
+	}
+	return ids, nil
 }
 
 // keyText returns the key file of a cloud, as it is in the data folder.
@@ -138,9 +177,29 @@ func adviseAfterCreate(c call) error {
 	if _, err := os.Lstat(told); err == nil {
 		return nil
 	}
-	_, err = fmt.Fprintln(c.err, "note: nobody can read these backups without their key; keep a copy of it where the loss of this computer does not reach it: cairn cloud key > FILE")
+	_, err = fmt.Fprintf(c.err, "note: nobody can read these backups without their key; keep a copy of it where the loss of this computer does not reach it: cairn cloud key %s%s > FILE\n", st.Cloud.ID, dataArgument(st.Data))
 	if err == nil {
 		_ = os.WriteFile(told, nil, 0o600) // where it cannot be noted, it is said again
 	}
 	return err
+}
+
+// dataArgument returns what leads a command to a data folder, for a person to type:
+// nothing, if it is the one that commands use anyway.
+func dataArgument(dir string) string {
+	if usual, err := dataFolder(""); err == nil && sameFolder(usual, dir) {
+		return ""
+	}
+	return " --data " + shellQuote(dir)
+}
+
+// shellQuote returns a word as a shell of POSIX, or PowerShell, takes it.
+func shellQuote(word string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(`/\:._-`, r)
+	}
+	if strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -58,9 +59,9 @@ func dataFolder(given string) (string, error) {
 	return filepath.Join(home, ".local", "share", "cairn"), nil
 }
 
-// daemon returns a client of the daemon that CAIRN_URL names, or else the data
-// folder's file url.
-func daemon(data string) (*client.Client, error) {
+// daemon returns a client of the daemon that CAIRN_URL names, or else of the one
+// that runs on the data folder.
+func daemon(ctx context.Context, data string) (*client.Client, error) {
 	if address := os.Getenv("CAIRN_URL"); address != "" {
 		u, err := url.Parse(address)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -72,17 +73,53 @@ func daemon(data string) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	return daemonOn(ctx, dir)
+}
+
+// daemonOn returns a client of the daemon that runs on a data folder;
+// cairn.CodeUnreachable when none does. The address there may be of one that a
+// crash ended, and be another's since: what is meant for this folder must not
+// reach that one's.
+func daemonOn(ctx context.Context, dir string) (*client.Client, error) {
+	none := &cairn.Error{
+		Code:    cairn.CodeUnreachable,
+		Message: "No daemon runs on the data folder " + dir + ".",
+		Hint:    "Start it with cairn serve, name its folder with --data, or its address in CAIRN_URL.",
+	}
 	path := filepath.Join(dir, urlFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, &cairn.Error{
-			Code:    cairn.CodeUnreachable,
-			Message: "No daemon runs on the data folder " + dir + ".",
-			Hint:    "Start it with cairn serve, name its folder with --data, or its address in CAIRN_URL.",
-		}
+		return nil, none
 	}
 	if err != nil {
 		return nil, cairn.FileError("reading", path, err)
 	}
-	return client.New(strings.TrimSpace(string(text))), nil
+	address := strings.TrimSpace(string(text))
+	c := client.New(address)
+	d, err := c.Daemon(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return nil, err
+	case cairn.CodeOf(err) == cairn.CodeUnreachable:
+		none.Err = err
+		return nil, none
+	case err != nil || d.Data == "":
+		none.Message += " At the address that it had, " + address + ", something else answers."
+		none.Err = err
+		return nil, none
+	case !sameFolder(d.Data, dir):
+		none.Message += " At the address that it had, " + address + ", one answers that runs on " + d.Data + "."
+		return nil, none
+	}
+	return c, nil
+}
+
+// sameFolder reports whether two paths lead to one folder.
+func sameFolder(a, b string) bool {
+	infoA, errA := os.Stat(a)
+	infoB, errB := os.Stat(b)
+	if errA != nil || errB != nil {
+		return a == b
+	}
+	return os.SameFile(infoA, infoB)
 }

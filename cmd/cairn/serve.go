@@ -195,6 +195,11 @@ func (d *daemonProcess) open(ctx context.Context) (err error) {
 	if err != nil {
 		return cairn.FileError("locking", d.dir, err)
 	}
+	// That of a daemon that a crash ended. The address may be another's by now.
+	path := filepath.Join(d.dir, urlFile)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return cairn.FileError("removing", path, err)
+	}
 	if d.device, err = device.Open(ctx, device.Config{Dir: d.dir}); err != nil {
 		return err
 	}

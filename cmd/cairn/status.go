@@ -88,6 +88,8 @@ func lastText(st api.Status) string {
 	switch {
 	case st.LastBackup == nil && st.Cloud.Backups > 0 && st.Database.Documents == 0:
 		return "none of this database; cairn backup list shows those in the cloud, cairn backup restore ID brings one back"
+	case st.LastBackup == nil && st.Cloud.Backups > 0:
+		return "none of this database; cairn backup create makes one, cairn backup list shows the others"
 	case st.LastBackup == nil:
 		return "none yet; cairn backup create makes one"
 	case *st.ChangesSinceBackup == 0:

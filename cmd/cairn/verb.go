@@ -26,7 +26,7 @@ func clientCommand(use, short string, args cobra.PositionalArgs, run func(call) 
 	cmd := &cobra.Command{Use: use, Short: short, Args: args}
 	data, asJSON := dataFlag(cmd), jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := daemon(*data)
+		c, err := daemon(cmd.Context(), *data)
 		if err != nil {
 			return err
 		}

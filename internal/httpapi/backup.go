@@ -79,7 +79,7 @@ func backupID(r *http.Request) (string, error) {
 	return "", &cairn.Error{
 		Code:    cairn.CodeBackupNotFound,
 		Message: "There is no backup " + cairn.Quote(id) + ".",
-		Hint:    "GET /backups lists those that are there.",
+		Hint:    "GET /backups, or cairn backup list, shows those that are there.",
 	}
 }
 

@@ -41,6 +41,7 @@ func (s *Server) routes() {
 		"GET /v1/backups/{backup}":                s.backupDetails,
 		"GET /v1/jobs":                            s.listJobs,
 		"POST /v1/restoration/undo":               s.undoRestoration,
+		"GET /v1/daemon":                          s.daemon,
 		"GET /v1/status":                          s.status,
 		"GET /v1/documents":                       s.readDocuments,
 		"POST /v1/documents":                      s.writeDocuments,

@@ -29,6 +29,19 @@ func (s *Server) openAPI(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
+// daemon is GET /v1/daemon. It waits for nothing.
+func (s *Server) daemon(w http.ResponseWriter, _ *http.Request) error {
+	st := s.cfg.Status()
+	writeJSON(w, api.JSON, http.StatusOK, api.Daemon{
+		Version:  st.Version,
+		APILevel: cairn.APILevel,
+		Platform: string(st.Platform),
+		Data:     st.Data,
+		URLs:     st.URLs,
+	})
+	return nil
+}
+
 // status is GET /v1/status: what Config.Status says, completed.
 func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 	cloud := s.cfg.Backups.Cloud(r.Context()) // first: it sees what Last must not name any more

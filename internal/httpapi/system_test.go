@@ -41,7 +41,7 @@ func TestHealth(t *testing.T) {
 		}
 	}
 	// What else waits for no writer.
-	for _, path := range []string{"/.well-known/version", "/user", "/", "/v1/status", "/assets", "/assets/identifiers", "/asset/one", "/v1/documents"} {
+	for _, path := range []string{"/.well-known/version", "/user", "/", "/v1/status", "/v1/daemon", "/assets", "/assets/identifiers", "/asset/one", "/v1/documents"} {
 		d.ok(d.get(path))
 	}
 	d.ok(d.post("/connect", ""))
@@ -82,6 +82,16 @@ func TestStatus(t *testing.T) {
 		},
 	}
 	if diff := cmp.Diff(want, parsed(t, d.ok(d.get("/v1/status")))); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestDaemon(t *testing.T) {
+	d := start(t)
+	want := map[string]any{
+		"version": "1.2.3", "api_level": "12.5.0", "platform": cairn.Platform(runtime.GOOS), "data": "/data <b>", "urls": []any{d.url},
+	}
+	if diff := cmp.Diff(want, parsed(t, d.ok(d.get("/v1/daemon")))); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

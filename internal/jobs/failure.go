@@ -33,7 +33,7 @@ func jobNotFound(backup string) *cairn.Error {
 	return &cairn.Error{
 		Code:    cairn.CodeJobNotFound,
 		Message: "No such job of a backup " + cairn.Quote(backup) + " is known.",
-		Hint:    "Check the id: the list of backups has those in the cloud, the list of jobs what this daemon did.",
+		Hint:    "Check the id: cairn backup list (GET /backups) shows the backups in the cloud, GET /v1/jobs what this daemon did.",
 	}
 }
 
