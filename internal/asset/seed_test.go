@@ -197,6 +197,9 @@ func TestFromSeedModels(t *testing.T) {
 	const two = `"id":"00000000-0000-4000-8000-000000000002"`
 	for _, test := range []struct{ name, list, item, member, want string }{
 		{"a mechanism", "tags", `{"mechanism":"AUTOMATIC"}`, "mechanisms", `{"` + assetID + `":"AUTOMATIC"}`},
+		{"a mechanism beside that of another asset", "tags", `{"mechanisms":{"a9":"AUTOMATIC"}}`, "mechanisms", `{"` + assetID + `":"MANUAL","a9":"AUTOMATIC"}`},
+		{"an asset beside others", "persons", `{"asset":"a9","assets":{"iterable":[{"id":"q"}]}}`, "assets", `{"iterable":[{"id":"q"}]}`},
+		{"a path beside points", "anchors", `{"fullpath":"/x","points":{"iterable":[{"id":"p1"}]}}`, "points", `{"iterable":[{"id":"p1"}]}`},
 		{"a mechanism that is none", "websites", `{"mechanism":5}`, "mechanisms", `{"` + assetID + `":"MANUAL"}`},
 		{"a mechanism in its place", "tags", `{"mechanism":"AUTOMATIC"}`, "mechanism", ``},
 		{"a mechanism that stays", "annotations", `{"mechanism":"AUTOMATIC"}`, "mechanism", `"AUTOMATIC"`},

@@ -65,11 +65,18 @@ func (s *seeder) collection(kind string, list []byte) []byte {
 // timestamps, and what its model requires besides.
 func (s *seeder) item(kind string, seeded []byte) []byte {
 	item := rawjson.Merge(s.head(s.stamp.NewID()).JSON(), withoutHead(seeded))
-	// move makes of a member of the seed's model one of the asset's.
+	// move makes of a member of the seed's model one of the asset's. One that is
+	// there already counts more, as that of an item which comes from an asset.
 	move := func(from, to string, as func([]byte) []byte) {
-		if v := rawjson.Get(item, from); v != nil {
-			item = rawjson.Replace(rawjson.Replace(item, from, nil), to, as(v))
+		v := rawjson.Get(item, from)
+		if v == nil {
+			return
 		}
+		v, item = as(v), rawjson.Replace(item, from, nil)
+		if was := rawjson.Get(item, to); rawjson.IsObject(was) {
+			v = rawjson.Overlay(orObject(v), was)
+		}
+		item = rawjson.Replace(item, to, v)
 	}
 	if kind != "anchors" {
 		item = rawjson.Replace(item, "mechanism", stringOr(rawjson.Get(item, "mechanism"), s.mechanism))
@@ -168,7 +175,7 @@ func (s *seeder) annotations(list []byte) []byte {
 func (s *seeder) withPoint(anchor []byte) []byte {
 	path, platform := rawjson.Get(anchor, "fullpath"), stringOr(rawjson.Get(anchor, "platform"))
 	anchor = rawjson.Replace(rawjson.Replace(anchor, "fullpath", nil), "platform", nil)
-	if !rawjson.IsString(path) {
+	if !rawjson.IsString(path) || rawjson.IsObject(rawjson.Get(anchor, "points")) {
 		return withDefault(anchor, "points", iterable())
 	}
 	point := s.head(s.stamp.NewID()).Set("fullpath", path).Set("platform", platform).
@@ -194,6 +201,14 @@ func referencesTo(v []byte) []byte {
 		return iterable(r)
 	}
 	return nil
+}
+
+// orObject returns v, or an empty object for nil.
+func orObject(v []byte) []byte {
+	if v == nil {
+		return []byte("{}")
+	}
+	return v
 }
 
 func withDefault(object []byte, name string, value []byte) []byte {

@@ -24,23 +24,32 @@ func Update(doc, patch []byte, now time.Time) (updated []byte, changed bool, err
 	if rawjson.IsString(rawjson.Get(base, "id")) {
 		patch = rawjson.Replace(patch, "id", nil) // it is what the document was found by
 	}
-	next := rawjson.Merge(folded, patch)
+	next := rawjson.Merge(folded, withoutShown(base, patch))
 	if list := rawjson.Path(next, "formats", "iterable"); !rawjson.IsArray(list) && !rawjson.IsNull(rawjson.Get(patch, "formats")) {
 		return nil, false, invalid("The asset's formats are no list.", "Send formats as {\"iterable\":[...]}, or leave it out.")
 	}
-	if rawjson.Same(next, base) || sameAsShown(base, folded, patch) {
+	if rawjson.Same(next, base) {
 		return doc, false, nil
 	}
 	next = normalize(refreshFormats(base, next, now))
 	return touch(next, now), true, nil
 }
 
-// sameAsShown reports whether a patch changes nothing of a document that hides
-// collections from its readers: in a list whose items have no ids, the null in
-// the place of one would count as a change.
-func sameAsShown(base, folded, patch []byte) bool {
+// withoutShown returns the patch without the members that a document which hides
+// collections from its readers shows like that: in a list whose items have no
+// ids, the null in the place of a collection would count as a change of it.
+func withoutShown(base, patch []byte) []byte {
 	shown := readable(base)
-	return !bytes.Equal(shown, base) && rawjson.Same(rawjson.Merge(readable(folded), patch), shown)
+	if bytes.Equal(shown, base) {
+		return patch
+	}
+	fields := rawjson.FieldsOf(shown)
+	return rawjson.Rewrite(patch, func(name string, v []byte) []byte {
+		if !rawjson.IsNull(v) && unchanged(fields.Get(name), v) {
+			return nil
+		}
+		return v
+	})
 }
 
 // checkPatch refuses a patch that cannot be told what it means.

@@ -428,3 +428,22 @@ func TestCost(t *testing.T) {
 		t.Fatal("an asset of a megabyte is not done after 20 s")
 	}
 }
+
+// TestUpdateHidden changes an asset of which a collection is hidden, where no id
+// tells the items of its list apart: what is hidden stays.
+func TestUpdateHidden(t *testing.T) {
+	stored := []byte(`{"id":"a","name":"old","formats":{"iterable":[]},"persons":{"iterable":[{"annotations":{"note":"keep"}}]}}`)
+	shown := render(t, stored, true)
+	if !strings.Contains(shown, `"annotations":null`) {
+		t.Fatalf("nothing is hidden: %s", shown)
+	}
+	for _, patch := range []string{
+		strings.Replace(shown, `"old"`, `"new"`, 1),
+		strings.Replace(strings.Replace(shown, `"old"`, `"new"`, 1), `"annotations":null`, ``, 1), // as the SDK sends it
+	} {
+		got, changed, err := asset.Update(stored, []byte(patch), now)
+		if err != nil || !changed || !strings.Contains(string(got), `"new"`) || !strings.Contains(string(got), `"annotations":{"note":"keep"}`) {
+			t.Errorf("%s\nbecomes %s, %v, %v", patch, got, changed, err)
+		}
+	}
+}
