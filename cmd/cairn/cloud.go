@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -57,6 +58,10 @@ without it nobody can.`,
 // there is a key of. A key that opens something else is worse than none: it is
 // found out when it is needed.
 func wantedKey(ctx context.Context, data string, args []string) (dir, id string, err error) {
+	if len(args) == 1 && (data != "" || os.Getenv("CAIRN_URL") == "") {
+		dir, err = dataFolder(data)
+		return dir, args[0], err // no daemon can know better
+	}
 	c, err := daemon(ctx, data)
 	var st api.Status
 	if err == nil {
@@ -193,13 +198,17 @@ func dataArgument(dir string) string {
 	return " --data " + shellQuote(dir)
 }
 
-// shellQuote returns a word as a shell of POSIX, or PowerShell, takes it.
+// shellQuote returns a word as a shell of POSIX takes it, or on Windows PowerShell.
 func shellQuote(word string) string {
+	others, quote := "/._-", `'\''`
+	if runtime.GOOS == "windows" {
+		others, quote = `/\:._-`, "''"
+	}
 	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(`/\:._-`, r)
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(others, r)
 	}
 	if strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
 		return word
 	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	return "'" + strings.ReplaceAll(word, "'", quote) + "'"
 }

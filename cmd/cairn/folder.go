@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -96,10 +97,16 @@ func daemonOn(ctx context.Context, dir string) (*client.Client, error) {
 	}
 	address := strings.TrimSpace(string(text))
 	c := client.New(address)
-	d, err := c.Daemon(ctx)
+	asking, cancel := context.WithTimeout(ctx, identifyTime)
+	defer cancel()
+	d, err := c.Daemon(asking)
 	switch {
 	case ctx.Err() != nil:
 		return nil, err
+	case asking.Err() != nil:
+		none.Message = "Nothing answers at " + address + ", where the daemon of the data folder " + dir + " was."
+		none.Hint = "See whether it still runs, and stop what does not answer; then start it with cairn serve."
+		return nil, none
 	case cairn.CodeOf(err) == cairn.CodeUnreachable:
 		none.Err = err
 		return nil, none
@@ -113,6 +120,10 @@ func daemonOn(ctx context.Context, dir string) (*client.Client, error) {
 	}
 	return c, nil
 }
+
+// identifyTime is how long a daemon may take to say which one it is. It waits for
+// nothing before it does.
+const identifyTime = 5 * time.Second
 
 // sameFolder reports whether two paths lead to one folder.
 func sameFolder(a, b string) bool {

@@ -7,12 +7,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
+
+	"filippo.io/age"
 
 	"cairn"
 )
@@ -111,6 +117,55 @@ func TestRun(t *testing.T) {
 	}
 	if code, _, _ := verb(t, "", "status"); code != exitUnreachable {
 		t.Errorf("status without a daemon ends with %d", code)
+	}
+}
+
+// TestSilentAddress has something listen at the address of a daemon that is gone,
+// and never answer: commands do not wait for it, and a key that is named is
+// printed without it.
+func TestSilentAddress(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	dir := t.TempDir()
+	const cloud = "00000000-0000-4000-8000-000000000000"
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		urlFile:                          "http://" + silent.Addr().String() + "\n",
+		filepath.Join(keysFolder, cloud): identity.String() + "\n",
+	} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code, out, stderr := verb(t, "", "cloud", "key", cloud, "--data", dir); code != exitOK || out != identity.String()+"\n" {
+		t.Errorf("cloud key of a cloud that is named: %d, %q, %s", code, out, stderr)
+	}
+	begin := time.Now()
+	code, _, stderr := verb(t, "", "status", "--data", dir)
+	if code != exitUnreachable || !strings.Contains(stderr, "nothing answers at ") || time.Since(begin) > time.Minute {
+		t.Errorf("status ends with %d after %v: %s", code, time.Since(begin), stderr)
+	}
+}
+
+func TestShellQuote(t *testing.T) {
+	for word, want := range map[string]string{
+		"/home/a/.local": "/home/a/.local",
+		"/home/a b":      "'/home/a b'",
+		"":               "",
+		"/it's":          map[bool]string{false: `'/it'\''s'`, true: "'/it''s'"}[runtime.GOOS == "windows"],
+		`C:\x`:           map[bool]string{false: `'C:\x'`, true: `C:\x`}[runtime.GOOS == "windows"],
+	} {
+		if got := shellQuote(word); got != want {
+			t.Errorf("shellQuote(%q) = %s, want %s", word, got, want)
+		}
 	}
 }
 

@@ -36,8 +36,8 @@ import (
 const drainTime = 10 * time.Second
 
 // stuckTime is how long after that requests and jobs may take to hear that they
-// are cut off. What then still goes on never will: it waits for a disk on a server
-// that is gone.
+// are cut off. What then still goes on may never: it may wait for a disk on a
+// server that is gone.
 const stuckTime = 15 * time.Second
 
 func serveCommand() *cobra.Command {
@@ -293,9 +293,9 @@ func (d *daemonProcess) drain(server *http.Server, handler *httpapi.Server, cut 
 	}
 	d.stuck = true
 	return errors.Join(err, &cairn.Error{
-		Code:    cairn.CodeCloudLost,
-		Message: "A backup, a restoration or a request did not end: " + d.place.url + " does not answer. The daemon ends without it.",
-		Hint:    "Nothing that was acknowledged is lost: the next start does what a start after a crash does. See whether the cloud can be reached.",
+		Code:    cairn.CodeInternal,
+		Message: "A backup, a restoration or a request did not end: the disk of the data folder or of the cloud, " + d.place.url + ", does not answer. The daemon ends without it.",
+		Hint:    "Nothing that was acknowledged is lost: the next start does what a start after a crash does. See whether both can be reached.",
 	})
 }
 
