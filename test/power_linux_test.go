@@ -337,7 +337,8 @@ func (d *disk) ours(path string) bool {
 // check notes what below a folder is not on the disk before something happens.
 func (d *disk) check(before, folder string) {
 	lasting := func(path string) bool {
-		return (path == folder || strings.HasPrefix(path, folder+"/")) && !strings.Contains(path, ".tmp") &&
+		inside, ok := strings.CutPrefix(path+"/", folder+"/")
+		return ok && !strings.Contains(inside, ".tmp") &&
 			path != filepath.Join(d.root, "lock") && !strings.HasPrefix(path, filepath.Join(d.root, "spool")+"/")
 	}
 	for path, at := range d.written {

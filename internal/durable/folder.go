@@ -29,7 +29,8 @@ func MkdirAll(path string) error {
 		return err
 	}
 	if err := os.Mkdir(path, dirMode); errors.Is(err, fs.ErrExist) {
-		return checkDir(path) // another process was faster
+		// Another process was faster, and may not have got further.
+		return errors.Join(checkDir(path), syncParent(path))
 	} else if err != nil {
 		return err
 	}

@@ -42,6 +42,7 @@ func TestIfMatch(t *testing.T) {
 		{`"other"`, 412},
 		{`"other", "more"`, 412},
 		{"W/" + tag, 412},
+		{`"other, *, tag"`, 412},
 		{strings.Trim(tag, `"`), 412},
 	} {
 		if a := d.do("POST", "/asset/update", api.JSON, `{"id":"one"}`, "If-Match", test.match); a.status != test.want {

@@ -19,8 +19,8 @@ const (
 	// startTime is how long a daemon may take to listen, recovery included.
 	startTime = time.Minute
 	// stopTime is how long one may take to end after SIGTERM; it drains for
-	// ten seconds at most.
-	stopTime = 30 * time.Second
+	// ten seconds at most, and waits fifteen more for what is stuck.
+	stopTime = 40 * time.Second
 )
 
 // Options say how to start a daemon. The zero value is a fresh one.
