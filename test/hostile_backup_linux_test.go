@@ -38,6 +38,7 @@ func TestHostileBackups(t *testing.T) {
 		"replaced cloud":                       replacedCloud,
 		"hanging cloud":                        hangingCloud,
 		"cloud that falls silent":              silentCloud,
+		"stuck restoration":                    stuckRestoration,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
