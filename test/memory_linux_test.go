@@ -37,7 +37,7 @@ func TestBackupMemory(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			data := t.TempDir()
 			start := func() (*harness.Daemon, *client.Client) {
-				d := harness.Start(t, harness.Options{Data: data, Env: []string{"GOMAXPROCS=" + os.Getenv("PROCS"), "GOMEMLIMIT="}})
+				d := harness.Start(t, harness.Options{Data: data, Env: []string{"GOMAXPROCS=16", "GOMEMLIMIT="}})
 				return d, client.New(d.URL)
 			}
 			stop := func(d *harness.Daemon, what string, most int) {
