@@ -300,7 +300,8 @@ func (d *daemonProcess) drain(server *http.Server, handler *httpapi.Server, cut 
 }
 
 // close gives back what open took. When something is stuck it may still use the
-// databases, so they are left as a crash would leave them.
+// databases, so they are left as a crash would leave them, and the lock is held
+// until the process is gone.
 func (d *daemonProcess) close() error {
 	var errs []error
 	for _, l := range d.listeners {
@@ -321,7 +322,9 @@ func (d *daemonProcess) close() error {
 		if err := os.Remove(filepath.Join(d.dir, urlFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			d.log.Warn("the file url could not be removed", "err", err)
 		}
-		errs = append(errs, d.lock.Close())
+		if !d.stuck {
+			errs = append(errs, d.lock.Close())
+		}
 	}
 	return errors.Join(errs...)
 }
