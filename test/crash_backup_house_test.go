@@ -122,18 +122,26 @@ func databaseOf(t *testing.T, c *client.Client) api.DatabaseStatus {
 	return st.Database
 }
 
+// generations returns the files that CURRENT names: the live one, and the one that
+// it replaced or "".
+func generations(t *testing.T, data string) (live, undo string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(data, "CURRENT"))
+	var current struct{ Live, Undo string }
+	if err == nil {
+		err = json.Unmarshal(text, &current)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return current.Live, current.Undo
+}
+
 // checkTidy looks at a data folder that a daemon has just been started on, or
 // has restored into: nothing is unfinished, and each generation is named.
 func checkTidy(t *testing.T, data string) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(data, "CURRENT"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var current struct{ Live, Undo string }
-	if err := json.Unmarshal(text, &current); err != nil {
-		t.Fatal(err)
-	}
+	live, undo := generations(t, data)
 	for _, path := range allFiles(t, data) {
 		folder, name := filepath.Split(path)
 		db := name
@@ -142,8 +150,8 @@ func checkTidy(t *testing.T, data string) {
 		}
 		switch filepath.Base(folder) {
 		case "generations":
-			if db != current.Live && db != current.Undo {
-				t.Errorf("%s was left behind: CURRENT names %s and %q", path, current.Live, current.Undo)
+			if db != live && db != undo {
+				t.Errorf("%s was left behind: CURRENT names %s and %q", path, live, undo)
 			}
 		case "spool":
 			t.Errorf("%s was left behind", path)

@@ -230,13 +230,22 @@ func stuckRestoration(t *testing.T) {
 	}
 	e.d = harness.Start(t, harness.Options{Data: e.data, Args: []string{"--cloud", e.cloud}, AnyExit: true})
 	e.c = client.New(e.d.URL)
-	go func() { _, _ = e.c.RestoreBackup(t.Context(), e.backups[0]) }() // the daemon ends before it
-	for running := false; !running; time.Sleep(10 * time.Millisecond) {
+	restored := make(chan error, 1)
+	go func() {
+		_, err := e.c.RestoreBackup(t.Context(), e.backups[0])
+		restored <- err
+	}()
+	for running := false; !running; time.Sleep(10 * time.Millisecond) { // nothing tells when a job begins
 		jobs, err := e.c.Jobs(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		running = jobs[0].Kind == cairn.Restoration && jobs[0].Status == cairn.JobInProgress
+		select {
+		case err := <-restored:
+			t.Fatalf("the restoration ended: %v", err)
+		default:
+		}
 	}
 	e.write(t)
 	if err := e.d.Stop(); err == nil || e.d.ExitCode() < 1 {
@@ -244,6 +253,9 @@ func stuckRestoration(t *testing.T) {
 	}
 	if log := e.d.Stderr(); !strings.Contains(log, "does not answer") || strings.Contains(log, "panic") {
 		t.Errorf("the daemon ended with:\n%s", log)
+	}
+	if err := <-restored; err == nil {
+		t.Error("the restoration is said to be done")
 	}
 	if err := part.Close(); err != nil {
 		t.Error(err)

@@ -111,6 +111,20 @@ func (h *house) neighbour() *house {
 	return openHouse(h.t, dir, h.bucket, nil)
 }
 
+// manifest returns the cloud, and the manifest of a backup in it.
+func (h *house) manifest(id string) (*cloud.Cloud, cloud.Manifest) {
+	h.t.Helper()
+	c, err := h.engine.Connect(h.t.Context())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	m, err := c.Manifest(h.t.Context(), id)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return c, m
+}
+
 func (h *house) close() {
 	if h.db == nil {
 		return

@@ -307,14 +307,7 @@ func TestRestoreMemory(t *testing.T) {
 				gate, store := new(turnstile), new(memory.Bucket)
 				h := newHouse(t, store)
 				b := h.commit(stats, segments, nil)
-				c, err := h.engine.Connect(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				m, err := c.Manifest(t.Context(), b.ID)
-				if err != nil {
-					t.Fatal(err)
-				}
+				_, m := h.manifest(b.ID)
 				part := m.Segments[0].Plain / parts // the objects are small beside the lines
 				h.bucket = &gated{Bucket: store, before: gate.before}
 				h.edit = func(cfg *backup.Config) { cfg.Memory, cfg.Transfers = test.memory(part), 64 }
@@ -348,14 +341,7 @@ func TestTinyDocuments(t *testing.T) {
 	}
 	h.apply(docs...)
 	b := h.create()
-	c, err := h.engine.Connect(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := c.Manifest(t.Context(), b.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, m := h.manifest(b.ID)
 	parts, err := c.Parts(t.Context(), m.Segments[0])
 	if err != nil || len(parts) != 2 || parts[0].Documents != most || parts[1].Documents != 10 {
 		t.Errorf("the parts are %+v, %v, want one of %d documents and one of 10", parts, err, most)

@@ -1,8 +1,6 @@
 package durable
 
-import (
-	"os"
-)
+import "os"
 
 // Writable returns nil if this user may read and write the file at path, and
 // otherwise why not. Of a folder it only looks whether it is there.

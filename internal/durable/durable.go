@@ -12,9 +12,8 @@
 //	}
 //
 // A larger file is written under a name that ends in [TempSuffix], synced, and
-// moved to its place with [Rename]. [Lock] keeps a second
-// process out. Errors are those of package os, which name the operation and
-// the path.
+// moved to its place with [Rename]. [Lock] keeps a second process out. Errors
+// are those of package os, which name the operation and the path.
 package durable
 
 import (
