@@ -34,6 +34,7 @@ var mayImport = map[string][]string{
 	"cairn/internal/bucket/fault":      {"cairn/internal/bucket"},
 	"cairn/internal/bucket/folder":     {"cairn/internal/bucket", "cairn/internal/durable"},
 	"cairn/internal/bucket/memory":     {"cairn/internal/bucket"},
+	"cairn/internal/bucket/s3":         {"cairn/internal/bucket"},
 	"cairn/internal/cloud":             {"cairn", "cairn/internal/bucket", "cairn/internal/segment", "cairn/internal/durable"},
 	"cairn/internal/database":          {"cairn", "cairn/internal/durable", "cairn/internal/sqlitefile"},
 	"cairn/internal/sqlitefile":        {"cairn"},

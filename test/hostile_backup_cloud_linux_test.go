@@ -490,10 +490,10 @@ func TestForbiddenCloud(t *testing.T) {
 	}
 	t.Cleanup(modes(0o700)) // so that it can be removed
 	for _, h := range []hostility{
-		{begin: modes(0o500), end: modes(0o700), write: []cairn.Code{cairn.CodeRefused}},
+		{begin: modes(0o500), end: modes(0o700), write: []cairn.Code{cairn.CodeDenied}},
 		{
 			begin: func() { chmod(t, cloud, 0) }, end: func() { chmod(t, cloud, 0o700) },
-			write: []cairn.Code{cairn.CodeRefused}, read: []cairn.Code{cairn.CodeRefused},
+			write: []cairn.Code{cairn.CodeDenied}, read: []cairn.Code{cairn.CodeRefused},
 		},
 	} {
 		e.untidy = false

@@ -13,6 +13,7 @@ import (
 	"cairn/internal/backup"
 	"cairn/internal/bucket"
 	"cairn/internal/bucket/folder"
+	"cairn/internal/bucket/s3"
 	"cairn/internal/cloud"
 	"cairn/internal/durable"
 	"cairn/internal/jobs"
@@ -92,17 +93,21 @@ func (d *daemonProcess) connect(ctx context.Context) (*cloud.Cloud, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := d.openFolder(ctx, known)
+	open := d.openFolder
+	if d.place.path == "" {
+		open = d.openS3
+	}
+	store, err := open(ctx, known)
 	if err != nil {
 		return nil, err
 	}
 	c, err := cloud.Open(ctx, cloud.Config{
-		Bucket:   bucket.Retry(store, bucket.Policy{}),
+		Bucket:   bucket.Retry(store.bucket, bucket.Policy{}),
 		URL:      d.place.url,
 		Keys:     filepath.Join(d.dir, keysFolder),
 		Identity: d.identity,
 		Known:    known,
-		Foreign:  store.Foreign,
+		Foreign:  store.foreign,
 		Cache:    d.device,
 		Log:      d.log,
 	})
@@ -123,7 +128,7 @@ func (d *daemonProcess) connect(ctx context.Context) (*cloud.Cloud, error) {
 		age = 0
 	}
 	d.connected = c.ID()
-	if _, err := store.Tidy(ctx, age); err != nil {
+	if _, err := store.tidy(ctx, age); err != nil {
 		d.log.Warn("unfinished files of earlier runs could not be removed", "cloud", d.place.url, "err", err)
 	}
 	if c.ID() != known {
@@ -134,13 +139,34 @@ func (d *daemonProcess) connect(ctx context.Context) (*cloud.Cloud, error) {
 	return c, nil
 }
 
+// A store is an open bucket, and what else its driver can do.
+type store struct {
+	bucket  bucket.Bucket
+	foreign func(context.Context) (string, error)
+	tidy    func(ctx context.Context, age time.Duration) (removed int, err error)
+}
+
+// openS3 opens the bucket of the cloud. Credentials are read anew each time.
+func (d *daemonProcess) openS3(ctx context.Context, _ string) (store, error) {
+	b, err := s3.Open(ctx, d.place.s3)
+	if err != nil {
+		return store{}, cloud.Failure(ctx, d.place.url, err)
+	}
+	prefix := d.place.s3.Prefix
+	return store{
+		bucket:  bucket.Prefix(b, prefix),
+		foreign: func(ctx context.Context) (string, error) { return b.Foreign(ctx, prefix) },
+		tidy:    func(context.Context, time.Duration) (int, error) { return 0, nil }, // an object is there whole, or not
+	}, nil
+}
+
 // openFolder opens the folder of the cloud. It makes the default one, and the
 // last part of one that was given. Whoever has a key expects a cloud, so then
 // the folder must be there, and so it must when a cloud was in it before.
-func (d *daemonProcess) openFolder(ctx context.Context, known string) (*folder.Bucket, error) {
+func (d *daemonProcess) openFolder(ctx context.Context, known string) (store, error) {
 	path := d.place.path
 	if info, err := os.Stat(path); err == nil && !info.IsDir() && known == "" {
-		return nil, &cairn.Error{
+		return store{}, &cairn.Error{
 			Code:    cairn.CodeNotCloud,
 			Message: d.place.url + " is a file, and a cloud is a folder.",
 			Hint:    "Choose an empty folder with --cloud. Nothing was written.",
@@ -150,18 +176,18 @@ func (d *daemonProcess) openFolder(ctx context.Context, known string) (*folder.B
 	if known != "" || d.identity != nil && d.place.given {
 		open = folder.Open
 	} else if _, err := os.Stat(filepath.Dir(path)); d.place.given && errors.Is(err, os.ErrNotExist) {
-		return nil, &cairn.Error{
+		return store{}, &cairn.Error{
 			Code:    cairn.CodeBucketMissing,
 			Message: "The folder " + filepath.Dir(path) + ", in which the cloud should be, is not there.",
 			Hint:    "Is the disk mounted, and the path right? If so, make the folder, then try again.",
 			Err:     err,
 		}
 	}
-	store, err := open(path)
+	b, err := open(path)
 	if err != nil {
-		return nil, cloud.Failure(ctx, d.place.url, err)
+		return store{}, cloud.Failure(ctx, d.place.url, err)
 	}
-	return store, nil
+	return store{b, b.Foreign, b.Tidy}, nil
 }
 
 // browse finds what a person looks for a document by.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"path/filepath"
 	"runtime"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"cairn"
+	"cairn/internal/bucket/s3"
 )
 
 const (
@@ -20,19 +22,30 @@ const (
 // ownFolders are where no cloud can be: the data folder and what is in it.
 var ownFolders = []string{".", "generations", keysFolder, spoolFolder}
 
-// A place is where a cloud is: a folder.
+// A place is where a cloud is: a folder, or a bucket of a store.
 type place struct {
-	path  string // absolute
+	path  string      // of the folder, absolute; "" for a bucket
+	s3    s3.Location // of the bucket
 	url   string
 	local bool   // it is in the data folder
 	key   string // that device.db knows it by: the url, or where it is in the data folder, which may be moved
 	given bool   // by the user, who may have mistyped it
 }
 
-// parsePlace reads what the user gave for --cloud: a path, or a file URL. The
-// default is in the data folder.
+// parsePlace reads what the user gave for --cloud: a path, a file URL, or an s3
+// URL. The default is in the data folder.
 func parsePlace(given, data string) (place, error) {
 	path := given
+	if strings.HasPrefix(given, "s3:") {
+		l, err := s3.ParseURL(given)
+		if err != nil {
+			if u, urlErr := url.Parse(given); urlErr == nil {
+				given = u.Redacted() // there may be a secret in it that does not belong there
+			}
+			return place{}, usageError{fmt.Errorf("the cloud %s: %w", cairn.Quote(given), err)}
+		}
+		return place{s3: l, url: l.String(), key: l.Place(), given: true}, nil
+	}
 	switch u, err := url.Parse(given); {
 	case given == "":
 		path = filepath.Join(data, cloudFolder)
@@ -69,5 +82,5 @@ func parsePlace(given, data string) (place, error) {
 }
 
 func badPlace(given string) error {
-	return usageError{errors.New("the cloud " + cairn.Quote(given) + " is no folder: it is a path, or file:///absolute/path")}
+	return usageError{errors.New("the cloud " + cairn.Quote(given) + " is no place for one: it is a path, file:///absolute/path, or s3://bucket/prefix")}
 }

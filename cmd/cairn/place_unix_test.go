@@ -36,12 +36,12 @@ func TestParsePlace(t *testing.T) {
 		if c.local {
 			key = "data:" + strings.TrimPrefix(c.path, data+"/")
 		}
-		if want := (place{c.path, c.url, c.local, key, c.given != ""}); err != nil || got != want {
+		if want := (place{path: c.path, url: c.url, local: c.local, key: key, given: c.given != ""}); err != nil || got != want {
 			t.Errorf("parsePlace(%q) = %+v, %v; want %+v", c.given, got, err, want)
 		}
 	}
 	for _, given := range []string{
-		"s3://bucket/prefix", "http://host/x", "file://host/share", "file:relative", "file:", "file:///a?b=c", "file:///a#b", "file:///%zz",
+		"s3:bucket", "s3://b?x=y", "http://host/x", "file://host/share", "file:relative", "file:", "file:///a?b=c", "file:///a#b", "file:///%zz",
 		data, data + "/keys", data + "/keys/x", data + "/generations", "file://" + data + "/spool",
 	} {
 		got, err := parsePlace(given, data)

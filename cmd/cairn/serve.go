@@ -51,7 +51,7 @@ address and runs until it is interrupted.`,
 	}
 	data := dataFlag(cmd)
 	listen := cmd.Flags().String("listen", "", "the one `address` to listen on, as 127.0.0.1:PORT (default $CAIRN_LISTEN; port 0 takes a free one)")
-	place := cmd.Flags().String("cloud", "", "the `place` for backups: a folder, or its file:// URL (default $CAIRN_CLOUD, else cloud in the data folder)")
+	place := cmd.Flags().String("cloud", "", "the `place` for backups: a folder, or s3://BUCKET/PREFIX (default $CAIRN_CLOUD, else cloud in the data folder)")
 	key := cmd.Flags().String("key", "", "the `file` with the key of that place, where the data folder lacks it (default $CAIRN_KEY)")
 	level := cmd.Flags().String("log-level", "info", "the `level` of what is logged on standard error: debug, info, warn or error")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -294,7 +294,7 @@ func (d *daemonProcess) drain(server *http.Server, handler *httpapi.Server, cut 
 	d.stuck = true
 	return errors.Join(err, &cairn.Error{
 		Code:    cairn.CodeInternal,
-		Message: "A backup, a restoration or a request did not end: the disk of the data folder or of the cloud, " + d.place.url + ", does not answer. The daemon ends without it.",
+		Message: "A backup, a restoration or a request did not end: the disk of the data folder or the cloud, " + d.place.url + ", does not answer. The daemon ends without it.",
 		Hint:    "Nothing that was acknowledged is lost: the next start does what a start after a crash does. See whether both can be reached.",
 	})
 }

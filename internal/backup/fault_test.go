@@ -413,7 +413,7 @@ func (tr trial) judge(h *house, err error) {
 		h.t.Errorf("what it can do without fails the operation: %v", err)
 	case tr.retry && (tr.sabotage == fails || tr.sabotage == loses || tr.sabotage == cuts) && err != nil:
 		h.t.Errorf("one fault was not survived: %v", err)
-	case tr.sabotage == refused && err != nil && cairn.CodeOf(err) != cairn.CodeRefused:
+	case tr.sabotage == refused && err != nil && cairn.CodeOf(err) != cairn.CodeDenied:
 		h.t.Errorf("got code %q: %v", cairn.CodeOf(err), err)
 	case (tr.sabotage == leaves || tr.sabotage == losesAll) && err != nil && cairn.CodeOf(err) != cairn.CodeCloudLost:
 		h.t.Errorf("got code %q: %v", cairn.CodeOf(err), err)

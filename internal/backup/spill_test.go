@@ -58,7 +58,7 @@ func TestSpillWhenStopped(t *testing.T) {
 		}
 		h.engine = h.newEngine()
 		_, err := h.engine.Create(t.Context(), ignore)
-		if cairn.CodeOf(err) != cairn.CodeRefused {
+		if cairn.CodeOf(err) != cairn.CodeDenied {
 			t.Errorf("it returned %v", err)
 		}
 		h.checkTidy(true)

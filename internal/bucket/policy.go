@@ -2,14 +2,17 @@ package bucket
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 )
 
 // A Policy bounds how often and how long something is tried again. Between two
 // tries there is a pause of random length, whose bound doubles each time, so
-// that many clients of one store do not come back at the same moment. The zero
-// value means the defaults.
+// that many clients of one store do not come back at the same moment. A store
+// that says for how long it wants to be left alone is left alone for longer
+// than that, or for good if that is beyond Total. The zero value means the
+// defaults.
 type Policy struct {
 	Tries   int           // the first included; 5 by default
 	First   time.Duration // bound of the first pause; 200 ms by default
@@ -46,9 +49,10 @@ func (p Policy) budget() *budget {
 	return &budget{policy: p, bound: min(p.First, p.Longest)}
 }
 
-// pause notes that a try failed and waits before the next one. It returns
-// false when there must not be another one, as after the end of ctx.
-func (b *budget) pause(ctx context.Context) bool {
+// pause notes that a try failed with err and waits before the next one, at least
+// for as long as the store asks for. It returns false when there must not be
+// another one, as after the end of ctx.
+func (b *budget) pause(ctx context.Context, err error) bool {
 	b.tries++
 	if b.tries >= b.policy.Tries {
 		return false
@@ -58,6 +62,9 @@ func (b *budget) pause(ctx context.Context) bool {
 		b.end = now.Add(b.policy.Total)
 	}
 	length := rand.N(b.bound) + 1
+	if answer, ok := errors.AsType[*Answer](err); ok {
+		length += answer.After
+	}
 	if now.Add(length).After(b.end) {
 		return false
 	}

@@ -77,7 +77,7 @@ func (r *retrying) List(ctx context.Context, prefix string) iter.Seq2[Object, er
 			if last != before {
 				left = r.policy.budget() // it got on, so the store is there
 			}
-			if !Transient(failure) || !left.pause(ctx) {
+			if !Transient(failure) || !left.pause(ctx, failure) {
 				yield(Object{}, left.describe(ctx, failure))
 				return
 			}
@@ -93,7 +93,7 @@ func (r *retrying) try(ctx context.Context, f func() error) error {
 		if err == nil {
 			return nil
 		}
-		if !Transient(err) || !left.pause(ctx) {
+		if !Transient(err) || !left.pause(ctx, err) {
 			return left.describe(ctx, err)
 		}
 	}

@@ -76,6 +76,19 @@ func TestRetry(t *testing.T) {
 		{bucket.ErrRefused, 1, 1, bucket.ErrRefused},
 		{bucket.ErrName, 1, 1, bucket.ErrName},
 		{bucket.ErrUnknown, 1, 1, bucket.ErrUnknown},
+		{bucket.ErrRejected, 1, 1, bucket.ErrRejected},
+		{bucket.ErrNoCredentials, 1, 1, bucket.ErrNoCredentials},
+		{bucket.ErrKey, 1, 1, bucket.ErrKey},
+		{bucket.ErrSecret, 1, 1, bucket.ErrSecret},
+		{bucket.ErrExpired, 1, 1, bucket.ErrExpired},
+		{bucket.ErrClock, 1, 1, bucket.ErrClock},
+		{bucket.ErrRegion, 1, 1, bucket.ErrRegion},
+		{bucket.ErrTLS, 1, 1, bucket.ErrTLS},
+		{bucket.ErrNotStore, 1, 1, bucket.ErrNotStore},
+		{bucket.ErrBusy, 4, 5, nil},
+		{bucket.ErrHost, 4, 5, nil},
+		{&bucket.Answer{Class: bucket.ErrBusy, Err: odd}, 9, 5, bucket.ErrBusy},
+		{&bucket.Answer{Class: bucket.ErrKey, Err: odd}, 9, 1, bucket.ErrKey},
 	} {
 		for op := range operations(nil) {
 			t.Run(fmt.Sprintf("%s %v %d", op, test.err, test.fails), func(t *testing.T) {
@@ -122,6 +135,34 @@ func TestRetryTime(t *testing.T) {
 	}
 	if len(slices.Compact(all)) < 45 {
 		t.Error("the pauses are not random")
+	}
+}
+
+// TestRetryAfter has a store say for how long it wants to be left alone.
+func TestRetryAfter(t *testing.T) {
+	for _, c := range []struct {
+		after time.Duration
+		calls int
+	}{{0, 5}, {time.Second, 5}, {14 * time.Second, 5}, {25 * time.Second, 3}, {time.Minute, 1}, {time.Hour, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			busy := fmt.Errorf("busy: %w", &bucket.Answer{Class: bucket.ErrBusy, After: c.after, Err: errors.New("503")})
+			faulty := failing(t, 1e9, busy)
+			start := time.Now()
+			err := bucket.Retry(faulty, bucket.Policy{}).Delete(t.Context(), "a")
+			if took := time.Since(start); !errors.Is(err, bucket.ErrBusy) || took < time.Duration(c.calls-1)*c.after || took > time.Minute {
+				t.Errorf("with pauses of %v Delete = %v after %v", c.after, err, took)
+			}
+			if calls := faulty.Calls(); calls != c.calls {
+				t.Errorf("with pauses of %v there were %d calls, want %d", c.after, calls, c.calls)
+			}
+
+			faulty = failing(t, 1e9, busy)
+			start = time.Now()
+			err = bucket.Create(t.Context(), faulty, "b", strings.NewReader("b"))
+			if took := time.Since(start); !errors.Is(err, bucket.ErrBusy) || took < time.Duration(c.calls-1)*c.after || took > time.Minute {
+				t.Errorf("with pauses of %v Create = %v after %v", c.after, err, took)
+			}
+		})
 	}
 }
 

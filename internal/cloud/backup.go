@@ -180,7 +180,7 @@ func (c *Cloud) fetchOne(ctx context.Context, l *listed) (err error) {
 	case cairn.CodeDamaged, cairn.CodeFormatTooNew:
 		l.problem, _ = errors.AsType[*cairn.Error](err)
 		return nil
-	case cairn.CodeRefused, cairn.CodeCloudLost:
+	case cairn.CodeDenied, cairn.CodeRejected, cairn.CodeCloudBusy, cairn.CodeCloudLost:
 		if ctx.Err() == nil {
 			l.lost, _ = errors.AsType[*cairn.Error](err)
 			return nil

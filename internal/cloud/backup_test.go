@@ -235,7 +235,7 @@ func TestBackupsFaults(t *testing.T) {
 		{"listing ends in the middle", on(fault.List, "backups/", 1, fault.Outcome{Effect: fault.Cut}), cairn.CodeCloudLost, 0, 0},
 		{"reading fails", on(fault.Get, "backups/", 1, fault.Outcome{Effect: fault.Fail}), "", 19, 1},
 		{"refused", on(fault.Get, "backups/", 1, fault.Outcome{Effect: fault.Fail, Err: bucket.ErrRefused}), "", 19, 1},
-		{"all refused", on(fault.Get, "backups/", always, fault.Outcome{Effect: fault.Fail, Err: bucket.ErrRefused}), cairn.CodeRefused, 0, 0},
+		{"all refused", on(fault.Get, "backups/", always, fault.Outcome{Effect: fault.Fail, Err: bucket.ErrRefused}), cairn.CodeDenied, 0, 0},
 		{"reading ends in the middle", on(fault.Get, "backups/", 2, fault.Outcome{Effect: fault.Cut}), "", 20, 0},
 		{"always", on(fault.Get, "backups/", always, fault.Outcome{Effect: fault.Cut}), cairn.CodeCloudLost, 0, 0},
 		{"one was deleted meanwhile", on(fault.Get, "backups/", 1, fault.Outcome{Effect: fault.Fail, Err: bucket.ErrNotFound}), "", 19, 0},

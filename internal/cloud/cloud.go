@@ -24,8 +24,10 @@
 //	CodeFormatTooNew                it was written by a newer cairn
 //	CodeBucketMissing               the bucket or folder is not there
 //	CodeCloudLost                   the store does not answer; any failure of unknown cause
-//	CodeRefused                     the store does not let us in
+//	CodeDenied                      the store does not allow this
 //	CodeReadOnly, CodeDiskFull      nothing can be written
+//
+// and those of the table in failure.go, of stores on a network.
 package cloud
 
 import (

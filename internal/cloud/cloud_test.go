@@ -281,7 +281,7 @@ func TestOpenRefused(t *testing.T) {
 	for cause, code := range map[error]cairn.Code{
 		bucket.ErrReadOnly: cairn.CodeReadOnly,
 		bucket.ErrFull:     cairn.CodeDiskFull,
-		bucket.ErrRefused:  cairn.CodeRefused,
+		bucket.ErrRefused:  cairn.CodeDenied,
 		bucket.ErrMissing:  cairn.CodeBucketMissing,
 	} {
 		d := newDevice(t, fault.New(&memory.Bucket{}, func(c fault.Call) fault.Outcome {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cairn"
@@ -56,39 +57,91 @@ func (c *Cloud) failure(ctx context.Context, doing, name string, err error) erro
 	if ended := ctx.Err(); ended != nil && errors.Is(err, ended) {
 		return fmt.Errorf("%s %s: %w", doing, name, err)
 	}
-	e := &cairn.Error{Err: fmt.Errorf("%s %s: %w", doing, name, err)}
-	switch {
-	case errors.Is(err, bucket.ErrMissing):
-		e.Code = cairn.CodeBucketMissing
-		e.Message = fmt.Sprintf("The cloud %s is not there (%s the object %s).", c.url, doing, name)
-		e.Hint = "Is the disk mounted, and the address right? Then try again."
-	case errors.Is(err, bucket.ErrFull):
-		e.Code = cairn.CodeDiskFull
-		e.Message = fmt.Sprintf("There is no room left in the cloud %s (%s the object %s).", c.url, doing, name)
-		e.Hint = "Make room on its disk, then try again."
-	case errors.Is(err, bucket.ErrReadOnly):
-		e.Code = cairn.CodeReadOnly
-		e.Message = fmt.Sprintf("The cloud %s is read-only (%s the object %s).", c.url, doing, name)
-		e.Hint = "Make it writable, or choose another cloud with --cloud."
-	case errors.Is(err, bucket.ErrRefused):
-		e.Code = cairn.CodeRefused
-		e.Message = fmt.Sprintf("The cloud %s does not let cairn in (%s the object %s).", c.url, doing, name)
-		e.Hint = "Check the permissions of the folder, or the credentials of the store, then try again."
-	case errors.Is(err, bucket.ErrNotFound):
+	if errors.Is(err, bucket.ErrNotFound) {
 		return c.Damaged(name, "it is missing")
-	case errors.Is(err, bucket.ErrName), errors.Is(err, bucket.ErrExists):
-		e.Code = cairn.CodeInternal
-		e.Message = fmt.Sprintf("The object %s cannot be written to the cloud %s.", name, c.url)
-		e.Hint = "The log of the daemon says more."
-	default:
-		e.Code = cairn.CodeCloudLost
-		e.Message = fmt.Sprintf("The cloud %s does not answer (%s the object %s).", c.url, doing, name)
-		e.Hint = "Check the connection to it, then try again."
+	}
+	e := &cairn.Error{Err: fmt.Errorf("%s %s: %w", doing, name, err)}
+	f := failureOf(err)
+	said := ""
+	if answer, ok := errors.AsType[*bucket.Answer](err); ok && answer.Said != "" {
+		said = ": " + answer.Said
+	}
+	e.Code = f.code
+	e.Message = fmt.Sprintf(f.message, c.url) + fmt.Sprintf(" (%s the object %s%s).", doing, name, said)
+	e.Hint = f.hint
+	if strings.HasPrefix(c.url, "s3:") {
+		switch f.code {
+		case cairn.CodeBucketMissing:
+			e.Hint = "Are the name of the bucket and the endpoint right? cairn makes no buckets. Then try again."
+		case cairn.CodeDenied:
+			e.Hint = fmt.Sprintf("Who has this access key needs the permission %s; docs/clouds.md has the policies. Then try again.", permissions[doing])
+		}
 	}
 	if errors.Is(err, bucket.ErrUnknown) && decides(name) {
 		e.Message += " Whether it was done is not known."
 	}
 	return e
+}
+
+// A kind of failure, as a person and a program see it.
+type kind struct {
+	class   error // of package bucket
+	code    cairn.Code
+	message string // of the cloud, without its end
+	hint    string
+}
+
+// kinds are the failures of a store; the first that fits counts.
+var kinds = []kind{
+	{bucket.ErrMissing, cairn.CodeBucketMissing, "The cloud %s is not there",
+		"Is the disk mounted, and the address right? Then try again."},
+	{bucket.ErrFull, cairn.CodeDiskFull, "There is no room left in the cloud %s",
+		"Make room on its disk, or raise its quota, then try again."},
+	{bucket.ErrReadOnly, cairn.CodeReadOnly, "The cloud %s is read-only",
+		"Make it writable, or choose another cloud with --cloud."},
+	{bucket.ErrNoCredentials, cairn.CodeNoCredentials, "There are no credentials for the cloud %s",
+		"Give the daemon AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in its environment, or a profile; docs/clouds.md shows how."},
+	{bucket.ErrKey, cairn.CodeKeyUnknown, "The store of the cloud %s does not know the access key",
+		"Check AWS_ACCESS_KEY_ID or the profile, and that the key belongs to this store; then try again."},
+	{bucket.ErrSecret, cairn.CodeRefused, "The store of the cloud %s refuses the credentials",
+		"Check AWS_SECRET_ACCESS_KEY or the profile: the secret does not belong to the access key. Then try again."},
+	{bucket.ErrExpired, cairn.CodeExpired, "The session with the store of the cloud %s has expired",
+		"Sign in to it again, as with aws sso login, or set new credentials; then try again."},
+	{bucket.ErrRefused, cairn.CodeDenied, "The cloud %s does not allow this",
+		"Check the permissions of its folder, then try again."},
+	{bucket.ErrClock, cairn.CodeClock, "The clock of this computer is wrong, so the store of the cloud %s refuses all requests",
+		"Set the clock, then try again."},
+	{bucket.ErrRegion, cairn.CodeRegion, "The bucket of the cloud %s is in another region",
+		"Add its region to the address, as in ?region=eu-central-1."},
+	{bucket.ErrHost, cairn.CodeHostUnknown, "The host of the cloud %s is not known",
+		"Is this computer online, and the address right? Then try again."},
+	{bucket.ErrTLS, cairn.CodeTLS, "No secure connection to the cloud %s can be made",
+		"Is the endpoint right, http or https? A certificate of your own goes into a file that AWS_CA_BUNDLE or SSL_CERT_FILE names."},
+	{bucket.ErrNotStore, cairn.CodeNotStore, "Something else than an S3 store answers at the cloud %s",
+		"Is there a proxy, or a network that wants a sign-in, between this computer and the store? Is the endpoint the one for S3? Then try again."},
+	{bucket.ErrRejected, cairn.CodeRejected, "The store of the cloud %s does not accept a request",
+		"The log of the daemon has its answer; docs/clouds.md says what a store must know."},
+	{bucket.ErrBusy, cairn.CodeCloudBusy, "The store of the cloud %s cannot take requests now",
+		"Try again later."},
+	{bucket.ErrName, cairn.CodeInternal, "An object cannot be written to the cloud %s",
+		"The log of the daemon says more."},
+	{bucket.ErrExists, cairn.CodeInternal, "An object cannot be written to the cloud %s",
+		"The log of the daemon says more."},
+}
+
+// failureOf returns what kind of failure err is. What is of no known kind may be
+// over by the next try.
+func failureOf(err error) kind {
+	i := slices.IndexFunc(kinds, func(k kind) bool { return errors.Is(err, k.class) })
+	if i < 0 {
+		return kind{bucket.ErrUnreachable, cairn.CodeCloudLost, "The cloud %s does not answer", "Check the connection to it, then try again."}
+	}
+	return kinds[i]
+}
+
+// permissions are what a store of S3 must allow, by what is being done.
+var permissions = map[string]string{
+	"reading": "s3:GetObject", "looking for": "s3:GetObject", "listing": "s3:ListBucket", "writing": "s3:PutObject", "deleting": "s3:DeleteObject",
 }
 
 // decides reports whether a backup exists or not by what became of an object. A

@@ -176,7 +176,7 @@ func (trial keyTrial) judge(k *keyring, err error) {
 	left := 0
 	switch {
 	case trial.step == "key.remove":
-		wantError(k.t, err, cairn.CodeRefused, "cairn.json")
+		wantError(k.t, err, cairn.CodeDenied, "cairn.json")
 	default:
 		wantError(k.t, err, cairn.CodeInternal, k.Keys)
 		if !errors.Is(err, errMade) {

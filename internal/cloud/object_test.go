@@ -131,7 +131,7 @@ func TestReadFaults(t *testing.T) {
 		{"cut always", on(fault.Get, "parts/", always, fault.Outcome{Effect: fault.Cut}), cairn.CodeCloudLost},
 		{"cut as streams are", on(fault.Get, "parts/", always, fault.Outcome{Effect: fault.Cut, Err: io.ErrUnexpectedEOF}), cairn.CodeCloudLost},
 		{"disk taken away", on(fault.Get, "parts/", 1, fault.Outcome{Effect: fault.Cut, Err: bucket.ErrMissing}), cairn.CodeBucketMissing},
-		{"refused", on(fault.Get, "parts/", 1, fault.Outcome{Effect: fault.Fail, Err: bucket.ErrRefused}), cairn.CodeRefused},
+		{"refused", on(fault.Get, "parts/", 1, fault.Outcome{Effect: fault.Fail, Err: bucket.ErrRefused}), cairn.CodeDenied},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c, inner := faulty(t, test.decide)

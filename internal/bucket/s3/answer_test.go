@@ -1,0 +1,482 @@
+package s3_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cairn/internal/bucket"
+	"cairn/internal/bucket/s3"
+)
+
+// credentials gives the process credentials, and keeps it from any others.
+func credentials(t *testing.T, key, secret string) {
+	t.Helper()
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": "", "AWS_PROFILE": "",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+	} {
+		t.Setenv(name, value)
+	}
+}
+
+// standIn serves what an S3 store would, as handle has it.
+func standIn(t *testing.T, handle http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	server := httptest.NewServer(handle)
+	t.Cleanup(server.Close)
+	return server
+}
+
+// open opens a bucket of a stand-in.
+func open(t *testing.T, server *httptest.Server) *s3.Bucket {
+	t.Helper()
+	b, err := s3.Open(t.Context(), s3.Location{Bucket: "bucket", Endpoint: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// calls are all calls of a bucket.
+var calls = map[string]func(context.Context, bucket.Bucket) error{
+	"Put": func(ctx context.Context, b bucket.Bucket) error {
+		return b.Put(ctx, "name", strings.NewReader("content"))
+	},
+	"Get": func(ctx context.Context, b bucket.Bucket) error {
+		body, err := b.Get(ctx, "name")
+		if err != nil {
+			return err
+		}
+		_, err = io.ReadAll(body)
+		return errors.Join(err, body.Close())
+	},
+	"Head": func(ctx context.Context, b bucket.Bucket) error { _, err := b.Head(ctx, "name"); return err },
+	"List": func(ctx context.Context, b bucket.Bucket) error {
+		for _, err := range b.List(ctx, "") {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	},
+	"Delete": func(ctx context.Context, b bucket.Bucket) error { return b.Delete(ctx, "name") },
+}
+
+// TestAnswers has a store refuse all calls.
+func TestAnswers(t *testing.T) {
+	credentials(t, "key", "secret")
+	for _, c := range []struct {
+		status int
+		code   string // "" for an answer without a body
+		header http.Header
+		want   error
+		head   error // where the answer has no body; nil for want
+	}{
+		{status: 403, code: "InvalidAccessKeyId", want: bucket.ErrKey, head: bucket.ErrRefused},
+		{status: 403, code: "SignatureDoesNotMatch", want: bucket.ErrSecret, head: bucket.ErrRefused},
+		{status: 401, code: "Unauthorized", want: bucket.ErrSecret},
+		{status: 400, code: "ExpiredToken", want: bucket.ErrExpired, head: bucket.ErrRejected},
+		{status: 403, code: "AccessDenied", want: bucket.ErrRefused},
+		{status: 403, want: bucket.ErrRefused},
+		{status: 404, code: "NoSuchBucket", want: bucket.ErrMissing},
+		{status: 301, code: "PermanentRedirect", want: bucket.ErrRegion, header: http.Header{"X-Amz-Bucket-Region": {"eu-west-1"}}},
+		{
+			status: 400, code: "AuthorizationHeaderMalformed", want: bucket.ErrRegion, head: bucket.ErrRegion,
+			header: http.Header{"X-Amz-Bucket-Region": {"eu-west-1"}},
+		},
+		{status: 400, code: "AuthorizationHeaderMalformed", want: bucket.ErrSecret, head: bucket.ErrRejected},
+		{status: 507, code: "XMinioStorageFull", want: bucket.ErrFull},
+		{status: 403, code: "QuotaExceeded", want: bucket.ErrFull, head: bucket.ErrRefused},
+		{status: 503, code: "SlowDown", want: bucket.ErrBusy},
+		{status: 429, want: bucket.ErrBusy},
+		{status: 500, code: "InternalError", want: bucket.ErrBusy},
+		{status: 502, want: bucket.ErrBusy},
+		{status: 504, header: http.Header{"Content-Type": {"text/html"}}, want: bucket.ErrBusy}, // of a gateway
+		{status: 400, code: "RequestTimeout", want: bucket.ErrUnreachable, head: bucket.ErrRejected},
+		{status: 400, code: "InvalidRequest", want: bucket.ErrRejected},
+		{status: 405, code: "MethodNotAllowed", want: bucket.ErrRejected},
+		{status: 413, header: http.Header{"Content-Type": {"text/html"}}, want: bucket.ErrNotStore}, // of a proxy before the store
+		{status: 407, header: http.Header{"Content-Type": {"text/html; charset=utf-8"}}, want: bucket.ErrNotStore},
+		{status: 302, header: http.Header{"Location": {"http://127.0.0.1:1/sign-in"}}, want: bucket.ErrNotStore},
+	} {
+		t.Run(fmt.Sprintf("%d %s", c.status, c.code), func(t *testing.T) {
+			server := standIn(t, func(w http.ResponseWriter, r *http.Request) {
+				maps.Copy(w.Header(), c.header)
+				if c.code == "" {
+					w.WriteHeader(c.status)
+					return
+				}
+				w.Header().Set("Content-Type", "application/xml")
+				w.WriteHeader(c.status)
+				fmt.Fprintf(w, `<?xml version="1.0"?><Error><Code>%s</Code><Message>no</Message></Error>`, c.code)
+			})
+			b := open(t, server)
+			for name, call := range calls {
+				want := c.want
+				if c.head != nil && (name == "Head" || name == "Put") { // a first Put asks before
+					want = c.head
+				}
+				err := call(t.Context(), b)
+				answer, ok := errors.AsType[*bucket.Answer](err)
+				if !errors.Is(err, want) || !ok || answer.Class != want || answer.Said == "" {
+					t.Errorf("%s: %v, want %v and what the store said", name, err, want)
+				}
+				if want == bucket.ErrRegion && !strings.Contains(answer.Said, "eu-west-1") {
+					t.Errorf("%s does not tell the region: %v", name, err)
+				}
+			}
+		})
+	}
+}
+
+// TestPages has something that is no store answer that all is well.
+func TestPages(t *testing.T) {
+	credentials(t, "key", "secret")
+	const page = "<!DOCTYPE html><html><head><title>Welcome</title></head><body>Please sign in</body></html>"
+	for name, handle := range map[string]http.HandlerFunc{
+		"a page": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, page) },
+		"a page of no type": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header()["Content-Type"] = nil
+			fmt.Fprint(w, page)
+		},
+		"a page with a tag": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("ETag", `"1"`)
+			w.Header().Set("Content-Type", "text/html")
+			fmt.Fprint(w, page)
+		},
+		"a page that is XML": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/xhtml+xml")
+			fmt.Fprint(w, `<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><body/></html>`)
+		},
+		"nothing": func(http.ResponseWriter, *http.Request) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := open(t, standIn(t, handle))
+			for call, do := range calls {
+				if call == "Delete" && (name == "nothing" || name == "a page that is XML") {
+					continue // who deletes looks whether it is gone
+				}
+				if err := do(t.Context(), b); !errors.Is(err, bucket.ErrNotStore) {
+					t.Errorf("%s: %v, want ErrNotStore", call, err)
+				}
+			}
+		})
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	credentials(t, "key", "secret")
+	for text, want := range map[string]time.Duration{
+		"": 0, "7": 7 * time.Second, "-1": 0, "soon": 0, "99999999999": 24 * time.Hour, "9999999": 24 * time.Hour,
+		time.Now().Add(time.Hour).UTC().Format(http.TimeFormat): time.Hour, time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat): 0,
+	} {
+		b := open(t, standIn(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", text)
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}))
+		_, err := b.Get(t.Context(), "name")
+		answer, ok := errors.AsType[*bucket.Answer](err)
+		if !ok || answer.Class != bucket.ErrBusy || answer.After.Round(time.Minute/10) != want.Round(time.Minute/10) {
+			t.Errorf("Retry-After: %s: %v, want to wait for %v", text, err, want)
+		}
+	}
+}
+
+// clockServer is a store whose clock is wrong, by that of this computer.
+func clockServer(t *testing.T, wrong time.Duration, tells bool) (b *s3.Bucket, requests *atomic.Int64) {
+	requests = new(atomic.Int64)
+	server := standIn(t, func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		now := time.Now().Add(wrong)
+		w.Header()["Date"] = nil
+		if tells {
+			w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
+		}
+		signed, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
+		if err != nil || now.Sub(signed).Abs() > 15*time.Minute {
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprint(w, `<Error><Code>RequestTimeTooSkewed</Code><Message>no</Message></Error>`)
+			return
+		}
+		w.Header().Set("ETag", `"1"`)
+		fmt.Fprint(w, "content")
+	})
+	return open(t, server), requests
+}
+
+func TestClock(t *testing.T) {
+	credentials(t, "key", "secret")
+	for _, wrong := range []time.Duration{time.Hour, -24 * time.Hour} {
+		b, requests := clockServer(t, wrong, true)
+		for range 3 {
+			if err := calls["Get"](t.Context(), b); err != nil {
+				t.Errorf("Get with a clock that is wrong by %v: %v", wrong, err)
+			}
+		}
+		if n := requests.Load(); n != 4 {
+			t.Errorf("three Gets took %d requests, want one more", n)
+		}
+		b, _ = clockServer(t, wrong, false)
+		if err := calls["Get"](t.Context(), b); !errors.Is(err, bucket.ErrClock) || bucket.Transient(err) {
+			t.Errorf("Get with a clock that is wrong by %v, of a store that does not tell the time: %v, want ErrClock", wrong, err)
+		}
+	}
+}
+
+// TestNoConnection has nothing answer.
+func TestNoConnection(t *testing.T) {
+	credentials(t, "key", "secret")
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // it complains about each of these
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	plain := standIn(t, http.NotFound)
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = silent.Close() })
+	for name, c := range map[string]struct {
+		endpoint string
+		want     error
+		says     string
+	}{
+		"a certificate nobody knows": {secure.URL, bucket.ErrTLS, "unknown authority"},
+		"TLS where there is none":    {strings.Replace(plain.URL, "http:", "https:", 1), bucket.ErrTLS, "HTTPS client"},
+		"no such host":               {"http://no-such-host.invalid", bucket.ErrHost, "no-such-host.invalid"},
+		"nobody listens":             {gone.URL, bucket.ErrUnreachable, "refused"},
+		"nobody answers":             {"http://" + silent.Addr().String(), bucket.ErrUnreachable, "timeout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, err := s3.OpenWithStall(t.Context(), s3.Location{Bucket: "bucket", Endpoint: c.endpoint}, 200*time.Millisecond)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for call, do := range calls {
+				err := do(t.Context(), b)
+				answer, ok := errors.AsType[*bucket.Answer](err)
+				if !errors.Is(err, c.want) || !ok || !strings.Contains(answer.Said, c.says) {
+					t.Errorf("%s: %v, want %v that says %q", call, err, c.want, c.says)
+				}
+			}
+		})
+	}
+}
+
+// TestStall has connections that stand still, and some that are only slow.
+func TestStall(t *testing.T) {
+	credentials(t, "key", "secret")
+	const stall, size = time.Second, 32 << 20
+	release := make(chan struct{})
+	wait := func(r *http.Request) {
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	}
+	server := standIn(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"1"`)
+		switch name := strings.TrimPrefix(r.URL.Path, "/bucket/"); {
+		case r.Method == http.MethodHead:
+			w.WriteHeader(http.StatusNotFound)
+		case name == "stops": // in the middle of a body
+			w.Header().Set("Content-Length", fmt.Sprint(size))
+			_, _ = w.Write(make([]byte, size/2))
+			_ = http.NewResponseController(w).Flush()
+			wait(r)
+		case name == "breaks":
+			w.Header().Set("Content-Length", fmt.Sprint(size))
+			_, _ = w.Write(make([]byte, size/2))
+			panic(http.ErrAbortHandler)
+		case name == "trickles":
+			for range 8 {
+				_, _ = w.Write([]byte("x"))
+				_ = http.NewResponseController(w).Flush()
+				time.Sleep(stall / 3)
+			}
+		case name == "ignores": // what is sent
+			wait(r)
+		case name == "slow": // to take what is sent: all of it in almost three times the stall
+			buf := make([]byte, size/32)
+			for {
+				if _, err := io.ReadFull(r.Body, buf); err != nil {
+					break
+				}
+				time.Sleep(stall / 12)
+			}
+		}
+	})
+	t.Cleanup(func() { close(release) })
+	b, err := s3.OpenWithStall(t.Context(), s3.Location{Bucket: "bucket", Endpoint: server.URL}, stall)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(name string) (int, error) {
+		body, err := b.Get(t.Context(), name)
+		if err != nil {
+			return 0, err
+		}
+		data, err := io.ReadAll(body)
+		return len(data), errors.Join(err, body.Close())
+	}
+	for _, name := range []string{"stops", "breaks"} {
+		if n, err := read(name); !errors.Is(err, bucket.ErrUnreachable) || n != size/2 {
+			t.Errorf("reading a body that %s: %d bytes, %v, want half of it and ErrUnreachable", name, n, err)
+		}
+	}
+	if n, err := read("trickles"); err != nil || n != 8 {
+		t.Errorf("reading a body that trickles: %d bytes, %v, want all 8", n, err)
+	}
+	content := strings.Repeat("x", size)
+	if err := b.Put(t.Context(), "ignores", strings.NewReader(content)); !errors.Is(err, bucket.ErrUnreachable) {
+		t.Errorf("Put to a server that takes nothing: %v, want ErrUnreachable", err)
+	}
+	if err := b.Put(t.Context(), "slow", strings.NewReader(content)); err != nil {
+		t.Errorf("Put to a server that takes its time: %v", err)
+	}
+}
+
+// TestMetadataService looks who is asked for credentials, where there are none.
+func TestMetadataService(t *testing.T) {
+	credentials(t, "", "")
+	var asked atomic.Int64
+	service := standIn(t, func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.WriteHeader(http.StatusNotFound)
+	})
+	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", service.URL)
+	store := standIn(t, func(http.ResponseWriter, *http.Request) { t.Error("the store was asked without credentials") })
+	for _, c := range []struct {
+		endpoint, disabled string
+		asks               bool
+	}{
+		{store.URL, "", false},
+		{store.URL, "false", false},
+		{"", "true", false},
+		{"", "false", true}, // as on a machine of AWS
+	} {
+		t.Setenv("AWS_EC2_METADATA_DISABLED", c.disabled)
+		asked.Store(0)
+		b, err := s3.Open(t.Context(), s3.Location{Bucket: "bucket", Endpoint: c.endpoint})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Get(t.Context(), "name"); !errors.Is(err, bucket.ErrNoCredentials) {
+			t.Errorf("Get from %q without credentials: %v, want ErrNoCredentials", c.endpoint, err)
+		}
+		if asks := asked.Load() > 0; asks != c.asks {
+			t.Errorf("for %q, with AWS_EC2_METADATA_DISABLED=%s, the metadata service was asked: %t, want %t", c.endpoint, c.disabled, asks, c.asks)
+		}
+	}
+}
+
+// TestProfile finds credentials in a file, and says so when a profile is not there.
+func TestProfile(t *testing.T) {
+	credentials(t, "", "")
+	file := t.TempDir() + "/credentials"
+	if err := os.WriteFile(file, []byte("[work]\naws_access_key_id = workkey\naws_secret_access_key = s\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
+	var signed atomic.Value
+	server := standIn(t, func(w http.ResponseWriter, r *http.Request) {
+		signed.Store(r.Header.Get("Authorization"))
+		w.Header().Set("ETag", `"1"`)
+	})
+	b, err := s3.Open(t.Context(), s3.Location{Bucket: "bucket", Endpoint: server.URL, Profile: "work", Region: "mars-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := calls["Get"](t.Context(), b); err != nil {
+		t.Error(err)
+	}
+	if got := fmt.Sprint(signed.Load()); !strings.Contains(got, "Credential=workkey/") || !strings.Contains(got, "/mars-1/s3/") {
+		t.Errorf("it is signed %q, want by workkey for mars-1", got)
+	}
+	_, err = s3.Open(t.Context(), s3.Location{Bucket: "bucket", Endpoint: server.URL, Profile: "play"})
+	if !errors.Is(err, bucket.ErrNoCredentials) || !strings.Contains(err.Error(), "play") {
+		t.Errorf("opening with a profile that is not there: %v, want ErrNoCredentials that names it", err)
+	}
+}
+
+// TestListOrder has a store list as it likes.
+func TestListOrder(t *testing.T) {
+	credentials(t, "key", "secret")
+	for _, c := range []struct {
+		keys, want []string
+		err        error
+	}{
+		{[]string{"a", "b", "c"}, []string{"a", "b", "c"}, nil},
+		{[]string{"a", "a b", "a/", "b"}, []string{"a", "b"}, nil}, // names that we do not have
+		{[]string{"a", "c", "b"}, []string{"a", "c"}, bucket.ErrRejected},
+		{[]string{"a", "a"}, []string{"a"}, bucket.ErrRejected},
+	} {
+		b := open(t, standIn(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/xml")
+			fmt.Fprint(w, `<?xml version="1.0"?><ListBucketResult><Name>bucket</Name>`)
+			for _, key := range c.keys {
+				fmt.Fprintf(w, `<Contents><Key>%s</Key><LastModified>2026-11-26T07:00:00.123Z</LastModified><Size>3</Size></Contents>`, key)
+			}
+			fmt.Fprint(w, `</ListBucketResult>`)
+		}))
+		var got []string
+		var err error
+		for object, objectErr := range b.List(t.Context(), "") {
+			if objectErr != nil {
+				err = objectErr
+				break
+			}
+			got = append(got, object.Name)
+		}
+		if !slices.Equal(got, c.want) || !errors.Is(err, c.err) {
+			t.Errorf("of %q List yields %q, %v, want %q, %v", c.keys, got, err, c.want, c.err)
+		}
+	}
+}
+
+func TestForeign(t *testing.T) {
+	credentials(t, "key", "secret")
+	for _, c := range []struct {
+		keys []string
+		want string
+	}{
+		{nil, ""},
+		{[]string{"p/", "p/a/", "p/b"}, ""},
+		{[]string{"p/b", "p/holiday photo.jpg"}, "p/holiday photo.jpg"},
+		{[]string{"p/.hidden"}, "p/.hidden"},
+	} {
+		b := open(t, standIn(t, func(w http.ResponseWriter, r *http.Request) {
+			if got := r.URL.Query().Get("prefix"); got != "p/" {
+				t.Errorf("it was listed below %q, want p/", got)
+			}
+			w.Header().Set("Content-Type", "application/xml")
+			fmt.Fprint(w, `<ListBucketResult>`)
+			for _, key := range c.keys {
+				size := 3
+				if strings.HasSuffix(key, "/") {
+					size = 0
+				}
+				fmt.Fprintf(w, `<Contents><Key>%s</Key><LastModified>2026-11-26T07:00:00Z</LastModified><Size>%d</Size></Contents>`, key, size)
+			}
+			fmt.Fprint(w, `</ListBucketResult>`)
+		}))
+		if got, err := b.Foreign(t.Context(), "p"); got != c.want || err != nil {
+			t.Errorf("Foreign among %q is %q, %v, want %q", c.keys, got, err, c.want)
+		}
+	}
+}

@@ -1,0 +1,229 @@
+package s3
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/logging"
+)
+
+const (
+	// dialTime is how long a connection may take to come about.
+	dialTime = 10 * time.Second
+	// stallTime is how long a connection in use may stand still. What it has sent
+	// may wait in the buffers of the system and of proxies for its share of a slow
+	// line: 16 parts of 2 MB for half a minute at 1 MB/s.
+	stallTime = time.Minute
+	// idleConnections is how many connections are kept for the next calls.
+	idleConnections = 64
+)
+
+// newClient returns the client of a store: credentials and whatever else the
+// location does not say come from where those of the AWS tools come from.
+func newClient(ctx context.Context, l Location, stall time.Duration) (*awss3.Client, error) {
+	metadata := imds.ClientDisabled
+	if (l.Endpoint == "" || strings.HasSuffix(l.Endpoint, ".amazonaws.com")) && onEC2() {
+		metadata = imds.ClientDefaultEnableState
+	}
+	options := []func(*config.LoadOptions) error{
+		config.WithHTTPClient(httpClient(stall)),
+		config.WithRetryer(func() aws.Retryer { return onceForTheClock() }),
+		config.WithEC2IMDSClientEnableState(metadata),
+		config.WithLogger(logging.Nop{}), // its errors say it all
+		// Other stores do not know the checksums that AWS has by default. What
+		// is sent is signed with its SHA-256.
+		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
+		config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),
+	}
+	if l.Region != "" {
+		options = append(options, config.WithRegion(l.Region))
+	}
+	if l.Profile != "" {
+		options = append(options, config.WithSharedConfigProfile(l.Profile))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	if err != nil {
+		return nil, configError(err)
+	}
+	cfg.Region = cmp.Or(cfg.Region, l.region())
+	if cfg.Credentials != nil {
+		cfg.Credentials = chain{cfg.Credentials}
+	}
+	return awss3.NewFromConfig(cfg, func(o *awss3.Options) {
+		if l.Endpoint != "" {
+			o.BaseEndpoint = &l.Endpoint
+		}
+		if o.BaseEndpoint != nil {
+			o.UsePathStyle = true // a name for each bucket is what AWS has
+		}
+		o.HTTPClient = guard{o.HTTPClient}
+	}), nil
+}
+
+// httpClient returns a client whose connections end when they stand still. It
+// speaks HTTP/1.1: there, one that stands still is one call that does.
+func httpClient(stall time.Duration) *awshttp.BuildableClient {
+	dialer := &net.Dialer{Timeout: dialTime, KeepAlive: stallTime / 4}
+	return awshttp.NewBuildableClient().WithReadTimeout(0).WithTransportOptions(func(t *http.Transport) {
+		t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return &lively{Conn: c, stall: stall}, nil
+		}
+		t.MaxIdleConns, t.MaxIdleConnsPerHost = idleConnections, idleConnections
+		t.ForceAttemptHTTP2 = false
+		t.Protocols = new(http.Protocols)
+		t.Protocols.SetHTTP1(true)
+	})
+}
+
+// onceForTheClock has a call that was refused because of a wrong clock done
+// again, by the clock of the store, which its answer told. Everything else is
+// for package bucket to try again.
+func onceForTheClock() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = 2
+		o.RateLimiter = ratelimit.None
+		o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
+		o.Retryables = []retry.IsErrorRetryable{retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+			return aws.BoolTernary(skewed(err))
+		})}
+	})
+}
+
+// A chain finds credentials, and says so when it finds none.
+type chain struct{ aws.CredentialsProvider }
+
+// Retrieve implements aws.CredentialsProvider.
+func (c chain) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	found, err := c.CredentialsProvider.Retrieve(ctx)
+	if err != nil {
+		err = &credentialsError{err}
+	}
+	return found, err
+}
+
+type credentialsError struct{ err error }
+
+func (e *credentialsError) Error() string { return "finding credentials: " + e.err.Error() }
+func (e *credentialsError) Unwrap() error { return e.err }
+
+// A lively connection fails when for some time nothing could be read from it nor
+// written to it. Reading goes on all the time, while the next answer is waited
+// for too, so that what is written counts for both.
+type lively struct {
+	net.Conn
+	stall time.Duration
+}
+
+// Read implements net.Conn.
+func (c *lively) Read(p []byte) (int, error) {
+	if err := c.alive(); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(p)
+}
+
+// Write implements net.Conn. A large p is written in pieces, each of which counts.
+func (c *lively) Write(p []byte) (n int, err error) {
+	const most = 64 << 10
+	for first := true; first || n < len(p); first = false {
+		if err := c.alive(); err != nil {
+			return n, err
+		}
+		m, err := c.Conn.Write(p[n:min(len(p), n+most)])
+		n += m
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, c.alive()
+}
+
+// alive has the time begin anew.
+func (c *lively) alive() error { return c.SetDeadline(time.Now().Add(c.stall)) }
+
+// errNotStore is what a guard says.
+type errNotStore struct{ said string }
+
+func (e *errNotStore) Error() string { return "this is no answer of an S3 store: " + e.said }
+
+// A guard lets no answer through that says that all is well and does not come
+// from an S3 store: what a proxy says of itself must not pass for an object, nor
+// for a bucket without objects, nor for success.
+type guard struct{ client awss3.HTTPClient }
+
+// Do implements s3.HTTPClient.
+func (g guard) Do(request *http.Request) (*http.Response, error) {
+	response, err := g.client.Do(request)
+	if err != nil {
+		return response, err
+	}
+	if err := check(request, response); err != nil {
+		_ = response.Body.Close() // it is of no use
+		return nil, err
+	}
+	return response, nil
+}
+
+// peeked is how much of an answer is looked at.
+const peeked = 512
+
+// check looks at an answer, and no further into its body than it must.
+func check(request *http.Request, response *http.Response) error {
+	said := response.Status
+	if kind := response.Header.Get("Content-Type"); kind != "" {
+		said += ", " + kind
+	}
+	list := request.URL.Query().Has("list-type")
+	if response.StatusCode/100 != 2 {
+		// An error of a store is XML, or has no body.
+		if isPage(response.Header.Get("Content-Type")) && response.StatusCode < 500 {
+			return &errNotStore{said}
+		}
+		return nil
+	}
+	if request.Method != http.MethodDelete && !list && response.Header.Get("ETag") == "" {
+		return &errNotStore{said + ", without an ETag"}
+	}
+	if isPage(response.Header.Get("Content-Type")) {
+		return &errNotStore{said}
+	}
+	if request.Method == http.MethodHead {
+		return nil
+	}
+	body := bufio.NewReader(response.Body)
+	start, _ := body.Peek(peeked) // an error comes back when that is read
+	response.Body = &joined{body, response.Body}
+	switch {
+	case isPage(http.DetectContentType(start)):
+		return &errNotStore{said}
+	case list && !bytes.Contains(start, []byte("<ListBucketResult")):
+		return &errNotStore{said + ", in place of a list"}
+	}
+	return nil
+}
+
+func isPage(contentType string) bool { return strings.HasPrefix(contentType, "text/html") }
+
+// joined is a body whose start was looked at.
+type joined struct {
+	io.Reader
+	io.Closer
+}

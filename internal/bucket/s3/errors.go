@@ -1,0 +1,269 @@
+package s3
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"cairn/internal/bucket"
+)
+
+// classes are the errors that stores answer with, by their code. Source: AWS,
+// S3 API Reference, Error responses; those of other stores are marked.
+var classes = map[string]error{
+	"NoSuchKey":    bucket.ErrNotFound,
+	"NotFound":     bucket.ErrNotFound, // of HEAD, which has no body
+	"NoSuchBucket": bucket.ErrMissing,
+
+	"PreconditionFailed": bucket.ErrExists, // the only condition is that there is none
+
+	"InvalidAccessKeyId":           bucket.ErrKey,
+	"InvalidAccessKey":             bucket.ErrKey,
+	"NotSignedUp":                  bucket.ErrKey,
+	"InvalidSecurity":              bucket.ErrKey, // GCS
+	"SignatureDoesNotMatch":        bucket.ErrSecret,
+	"InvalidToken":                 bucket.ErrSecret,
+	"Unauthorized":                 bucket.ErrSecret, // R2
+	"AuthorizationHeaderMalformed": bucket.ErrSecret,
+	"ExpiredToken":                 bucket.ErrExpired,
+	"ExpiredTokenException":        bucket.ErrExpired,
+	"TokenRefreshRequired":         bucket.ErrExpired,
+	"RequestTimeTooSkewed":         bucket.ErrClock,
+	"RequestExpired":               bucket.ErrClock,
+
+	"AccessDenied":       bucket.ErrRefused,
+	"AllAccessDisabled":  bucket.ErrRefused,
+	"AccountProblem":     bucket.ErrRefused,
+	"InvalidObjectState": bucket.ErrRefused, // it was moved to an archive
+
+	"PermanentRedirect":                  bucket.ErrRegion,
+	"TemporaryRedirect":                  bucket.ErrRegion,
+	"Redirect":                           bucket.ErrRegion,
+	"IllegalLocationConstraintException": bucket.ErrRegion,
+
+	"QuotaExceeded":                  bucket.ErrFull, // Ceph
+	"XMinioStorageFull":              bucket.ErrFull, // MinIO
+	"XMinioAdminBucketQuotaExceeded": bucket.ErrFull, // MinIO
+	"InsufficientStorage":            bucket.ErrFull,
+
+	"KeyTooLongError": bucket.ErrName,
+
+	"SlowDown":                   bucket.ErrBusy,
+	"ServiceUnavailable":         bucket.ErrBusy,
+	"InternalError":              bucket.ErrBusy,
+	"TooManyRequests":            bucket.ErrBusy,
+	"RequestLimitExceeded":       bucket.ErrBusy,
+	"BandwidthLimitExceeded":     bucket.ErrBusy,
+	"OperationAborted":           bucket.ErrBusy, // another write of the object is under way
+	"ConditionalRequestConflict": bucket.ErrBusy, // the same
+
+	"RequestTimeout":            bucket.ErrUnreachable, // the request did not arrive in full
+	"IncompleteBody":            bucket.ErrUnreachable,
+	"BadDigest":                 bucket.ErrUnreachable, // nor as it was sent
+	"XAmzContentSHA256Mismatch": bucket.ErrUnreachable,
+}
+
+// describe says what was being done to what, and gives err the class of package
+// bucket that it belongs to. A nil err stays nil.
+func describe(ctx context.Context, doing, what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	err = classify(err)
+	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
+		err = fmt.Errorf("%w: %w", ended, err)
+	}
+	return fmt.Errorf("%s %s: %w", doing, what, err)
+}
+
+// classify wraps an error of a call in that of package bucket.
+func classify(err error) error {
+	if _, ok := errors.AsType[*bucket.Answer](err); ok || errors.Is(err, bucket.ErrExists) {
+		return err
+	}
+	if _, ok := errors.AsType[*credentialsError](err); ok {
+		return noCredentials(err) // whoever was asked for them
+	}
+	answer := &bucket.Answer{Err: err}
+	response := responseOf(err)
+	if response != nil {
+		answer.Said = strconv.Itoa(response.HTTPStatusCode())
+		answer.After = after(response.Response.Header)
+	}
+	api, _ := errors.AsType[smithy.APIError](err)
+	if api != nil {
+		answer.Class = classes[api.ErrorCode()]
+		answer.Said += " " + api.ErrorCode()
+	}
+	switch region := regionOf(response, api); {
+	case skewed(err):
+		answer.Class = bucket.ErrClock
+	case region != "" && (answer.Class == nil || answer.Class == bucket.ErrRegion || answer.Class == bucket.ErrSecret):
+		answer.Class = bucket.ErrRegion
+		answer.Said = "it is in " + region
+	case answer.Class == nil && response != nil:
+		answer.Class = classOf(response.HTTPStatusCode())
+	case answer.Class == nil:
+		return network(err)
+	}
+	return answer
+}
+
+// responseOf returns the error that has the answer of a store; nil if it did not
+// answer.
+func responseOf(err error) *smithyhttp.ResponseError {
+	response, ok := errors.AsType[*smithyhttp.ResponseError](err)
+	if !ok || response.HTTPStatusCode() == 0 {
+		return nil
+	}
+	return response
+}
+
+// classOf returns the class of an answer without a code that is known.
+func classOf(status int) error {
+	switch {
+	case status == http.StatusNotFound:
+		return bucket.ErrNotFound
+	case status == http.StatusUnauthorized:
+		return bucket.ErrSecret
+	case status == http.StatusForbidden:
+		return bucket.ErrRefused
+	case status == http.StatusPreconditionFailed:
+		return bucket.ErrExists
+	case status == http.StatusInsufficientStorage:
+		return bucket.ErrFull
+	case status == http.StatusTooManyRequests, status == http.StatusConflict, status >= 500 && status != http.StatusNotImplemented:
+		return bucket.ErrBusy
+	case status/100 == 3:
+		return bucket.ErrNotStore
+	case status/100 == 2:
+		return bucket.ErrUnreachable // the body of the answer is not whole
+	}
+	return bucket.ErrRejected
+}
+
+// regionOf returns the region in which a store says that the bucket is; "" if it
+// does not.
+func regionOf(response *smithyhttp.ResponseError, api smithy.APIError) string {
+	if api == nil || response == nil {
+		return ""
+	}
+	status := response.HTTPStatusCode()
+	if status/100 != 3 && status != http.StatusBadRequest {
+		return ""
+	}
+	return response.Response.Header.Get("X-Amz-Bucket-Region")
+}
+
+// skewed reports whether a call was refused for a wrong clock: the SDK compares
+// it with that of the answer.
+func skewed(err error) bool {
+	again, ok := errors.AsType[interface {
+		error
+		RetryableError() bool
+	}](err)
+	_, isAPI := errors.AsType[smithy.APIError](err)
+	return ok && isAPI && again.RetryableError()
+}
+
+// after returns for how long a store wants to be left alone; 0 if it does not
+// say. Source: RFC 9110, section 10.2.3.
+func after(header http.Header) time.Duration {
+	text := header.Get("Retry-After")
+	if seconds, err := strconv.Atoi(text); err == nil && seconds > 0 {
+		return time.Duration(min(seconds, 24*60*60)) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return max(0, time.Until(at))
+	}
+	return 0
+}
+
+// network wraps an error of a call that the store did not answer, or not in full.
+func network(err error) error {
+	class := bucket.ErrUnreachable
+	notStore, isNotStore := errors.AsType[*errNotStore](err)
+	_, dns := errors.AsType[*net.DNSError](err)
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && !isTimeout(err):
+		return err
+	case isNotStore:
+		return &bucket.Answer{Class: bucket.ErrNotStore, Said: notStore.said, Err: err}
+	case dns:
+		class = bucket.ErrHost
+	case isTLS(err):
+		class = bucket.ErrTLS
+	}
+	return &bucket.Answer{Class: class, Said: reason(err), Err: err}
+}
+
+// noCredentials wraps an error of finding credentials.
+func noCredentials(err error) error {
+	answer := &bucket.Answer{Class: bucket.ErrNoCredentials, Said: reason(err), Err: err}
+	if _, ok := errors.AsType[*ssocreds.InvalidTokenError](err); ok {
+		answer.Class = bucket.ErrExpired
+	} else if strings.Contains(err.Error(), "no EC2 IMDS role") { // the last place that is looked at
+		answer.Said = "neither the environment nor the files of the AWS tools have any"
+	}
+	return answer
+}
+
+// isTimeout reports whether a connection stood still for too long; the end of a
+// context is no such thing.
+func isTimeout(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Timeout()
+}
+
+// isTLS reports whether a connection failed for its certificate, or because one
+// side speaks TLS and the other does not.
+func isTLS(err error) bool {
+	_, verification := errors.AsType[*tls.CertificateVerificationError](err)
+	_, header := errors.AsType[tls.RecordHeaderError](err)
+	_, alert := errors.AsType[tls.AlertError](err)
+	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
+	_, name := errors.AsType[x509.HostnameError](err)
+	_, invalid := errors.AsType[x509.CertificateInvalidError](err)
+	return verification || header || alert || authority || name || invalid || errors.Is(err, http.ErrSchemeMismatch)
+}
+
+// reason returns the innermost error that says something to a person.
+func reason(err error) string {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		return "the host " + dns.Name + " is not known"
+	}
+	if verification, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return verification.Err.Error()
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op.Err.Error()
+	}
+	if send, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
+		err = send.Err
+	}
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+		err = inner
+	}
+	return err.Error()
+}
+
+// configError wraps an error of reading the configuration.
+func configError(err error) error {
+	said := "the configuration of the AWS tools cannot be read"
+	if missing, ok := errors.AsType[config.SharedConfigProfileNotExistError](err); ok {
+		said = "there is no profile " + missing.Profile
+	}
+	return &bucket.Answer{Class: bucket.ErrNoCredentials, Said: said, Err: err}
+}

@@ -1,0 +1,198 @@
+// Package s3 is a store in a bucket of Amazon S3, or of whatever else speaks its
+// protocol. An object name is the key.
+//
+//	l, err := s3.ParseURL("s3://bucket/prefix?endpoint=https://store.example")
+//	b, err := s3.Open(ctx, l)
+//
+// Credentials come from where those of the AWS tools come from. No call is tried
+// again here, but for what only this package can know; see [bucket.Retry].
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"gocloud.dev/blob"
+	"gocloud.dev/blob/s3blob"
+
+	"cairn/internal/bucket"
+)
+
+// A Bucket keeps its objects in a bucket of a store. Where names are below the
+// prefix of a location is the business of [bucket.Prefix].
+type Bucket struct {
+	location Location
+	blobs    *blob.Bucket
+	client   *awss3.Client // below blobs
+
+	conditions atomic.Int32 // what the store makes of them
+	trying     sync.Mutex   // held by who finds out
+}
+
+// Open returns the store at a location, without its prefix. It asks nobody yet.
+// The error is ErrNoCredentials when the configuration of the AWS tools lacks
+// the profile, or cannot be read.
+func Open(ctx context.Context, l Location) (*Bucket, error) {
+	return open(ctx, l, stallTime)
+}
+
+func open(ctx context.Context, l Location, stall time.Duration) (*Bucket, error) {
+	client, err := newClient(ctx, l, stall)
+	if err != nil {
+		return nil, describe(ctx, "opening", l.String(), err)
+	}
+	blobs, err := s3blob.OpenBucket(ctx, client, l.Bucket, nil)
+	if err != nil {
+		return nil, describe(ctx, "opening", l.String(), err)
+	}
+	return &Bucket{location: l, blobs: blobs, client: client}, nil
+}
+
+// Get implements [bucket.Bucket].
+func (b *Bucket) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+	if err := bucket.ValidateName(name); err != nil {
+		return nil, err
+	}
+	r, err := b.blobs.NewReader(ctx, name, nil)
+	if err != nil {
+		return nil, describe(ctx, "opening", name, err)
+	}
+	return &body{ctx, name, r}, nil
+}
+
+// A body names the object in its errors.
+type body struct {
+	ctx  context.Context
+	name string
+	r    *blob.Reader
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	if b.ctx.Err() != nil {
+		return 0, describe(b.ctx, "reading", b.name, b.ctx.Err())
+	}
+	n, err := b.r.Read(p)
+	if err != nil && err != io.EOF {
+		err = describe(b.ctx, "reading", b.name, err)
+	}
+	return n, err
+}
+
+func (b *body) Close() error {
+	_ = b.r.Close() // it was only read
+	return nil
+}
+
+// Head implements [bucket.Bucket].
+func (b *Bucket) Head(ctx context.Context, name string) (bucket.Object, error) {
+	if err := bucket.ValidateName(name); err != nil {
+		return bucket.Object{}, err
+	}
+	object, err := b.head(ctx, name)
+	err = describe(ctx, "looking for", name, err)
+	if errors.Is(err, bucket.ErrNotFound) {
+		// The answer has no body that would tell which of the two is not there.
+		if _, missing := b.client.HeadBucket(ctx, &awss3.HeadBucketInput{Bucket: &b.location.Bucket}); errors.Is(classify(missing), bucket.ErrNotFound) {
+			answer := &bucket.Answer{Class: bucket.ErrMissing, Said: "404, of the bucket too", Err: missing}
+			return bucket.Object{}, describe(ctx, "looking for", name, answer)
+		}
+	}
+	return object, err
+}
+
+// head is Head with the errors of the SDK.
+func (b *Bucket) head(ctx context.Context, name string) (bucket.Object, error) {
+	a, err := b.blobs.Attributes(ctx, name)
+	if err != nil {
+		return bucket.Object{}, err
+	}
+	return bucket.Object{Name: name, Size: a.Size, Modified: second(a.ModTime)}, nil
+}
+
+// second returns a time as HTTP has it: some stores tell more in their lists.
+func second(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+
+// List implements [bucket.Bucket].
+func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[bucket.Object, error] {
+	return func(yield func(bucket.Object, error) bool) {
+		last := ""
+		for object, err := range b.list(ctx, prefix) {
+			if err == nil && object.Name <= last {
+				err = fmt.Errorf("listing %q: %w: %s comes behind %s", prefix, bucket.ErrRejected, object.Name, last)
+			}
+			if err != nil {
+				yield(bucket.Object{}, err)
+				return
+			}
+			last = object.Name
+			if bucket.ValidateName(object.Name) == nil && !yield(object, nil) {
+				return
+			}
+		}
+	}
+}
+
+// list yields all that is there, whatever it is named.
+func (b *Bucket) list(ctx context.Context, prefix string) iter.Seq2[bucket.Object, error] {
+	return func(yield func(bucket.Object, error) bool) {
+		objects := b.blobs.List(&blob.ListOptions{Prefix: prefix})
+		for {
+			o, err := objects.Next(ctx)
+			if err == io.EOF {
+				return
+			}
+			if err != nil {
+				yield(bucket.Object{}, describe(ctx, "listing", fmt.Sprintf("%q", prefix), err))
+				return
+			}
+			if !yield(bucket.Object{Name: o.Key, Size: o.Size, Modified: second(o.ModTime)}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Foreign returns the first object below a prefix, among the first thousand,
+// that no object of ours can be named like, or "". An empty object whose name
+// ends in a slash, as consoles make for folders, does not count.
+func (b *Bucket) Foreign(ctx context.Context, prefix string) (string, error) {
+	const most = 1000
+	seen := 0
+	if prefix != "" {
+		prefix += "/"
+	}
+	for object, err := range b.list(ctx, prefix) {
+		if err != nil {
+			return "", err
+		}
+		isFolder := object.Size == 0 && strings.HasSuffix(object.Name, "/")
+		if !isFolder && bucket.ValidateName(object.Name) != nil {
+			return object.Name, nil
+		}
+		if seen++; seen == most {
+			break
+		}
+	}
+	return "", nil
+}
+
+// Delete implements [bucket.Bucket].
+func (b *Bucket) Delete(ctx context.Context, name string) error {
+	if err := bucket.ValidateName(name); err != nil {
+		return err
+	}
+	_, err := b.client.DeleteObject(ctx, &awss3.DeleteObjectInput{Bucket: &b.location.Bucket, Key: &name})
+	err = describe(ctx, "deleting", name, err)
+	if errors.Is(err, bucket.ErrNotFound) {
+		return nil // some stores tell
+	}
+	return err
+}
