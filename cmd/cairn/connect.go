@@ -31,16 +31,17 @@ func (d *daemonProcess) openCloud(ctx context.Context) error {
 		return cairn.FileError("tidying", keys, err)
 	}
 	d.engine = backup.New(backup.Config{
-		Database: d.database,
-		Device:   d.device,
-		Connect:  d.connect,
-		URL:      d.place.url,
-		Local:    d.place.local,
-		Spool:    filepath.Join(d.dir, spoolFolder),
-		Version:  backupVersion(version),
-		Platform: cairn.Platform(runtime.GOOS),
-		Browse:   browse,
-		Log:      d.log,
+		Database:  d.database,
+		Device:    d.device,
+		Connect:   d.connect,
+		URL:       d.place.url,
+		Local:     d.place.local,
+		Spool:     filepath.Join(d.dir, spoolFolder),
+		Transfers: d.place.transfers(),
+		Version:   backupVersion(version),
+		Platform:  cairn.Platform(runtime.GOOS),
+		Browse:    browse,
+		Log:       d.log,
 	})
 	d.jobs = jobs.New(jobs.Config{Engine: d.engine, History: d.device, Log: d.log})
 	if err := d.connectFirst(ctx); err != nil {

@@ -81,6 +81,16 @@ func parsePlace(given, data string) (place, error) {
 	return p, nil
 }
 
+// transfers is how many objects are sent or fetched at once. A disk is busy with
+// a few; a store on a network answers each after a while, and many beside each
+// other.
+func (p place) transfers() int {
+	if p.path == "" {
+		return 16
+	}
+	return 4
+}
+
 func badPlace(given string) error {
 	return usageError{errors.New("the cloud " + cairn.Quote(given) + " is no place for one: it is a path, file:///absolute/path, or s3://bucket/prefix")}
 }

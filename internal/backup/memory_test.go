@@ -2,10 +2,12 @@ package backup_test
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -185,23 +187,39 @@ type turnstile struct {
 
 // before holds a transfer back until its turn.
 func (s *turnstile) before(_ context.Context, name string) {
-	if !strings.HasPrefix(name, "parts/") {
-		return
+	if strings.HasPrefix(name, "parts/") {
+		s.begin()
+		s.wait()
 	}
+}
+
+// begin counts a part.
+func (s *turnstile) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.begun++
+}
+
+// wait holds what calls it back until its turn.
+func (s *turnstile) wait() {
 	turn := make(chan struct{})
 	s.mu.Lock()
 	s.waiting = append(s.waiting, turn)
-	s.begun++
 	s.mu.Unlock()
 	<-turn
 }
 
-// report hears that a part is done with.
-func (s *turnstile) report(_ cairn.Backup, p cairn.Progress) {
+// end counts a part that is done with.
+func (s *turnstile) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.ended++
+}
+
+// report hears that a part is done with.
+func (s *turnstile) report(_ cairn.Backup, p cairn.Progress) {
 	if p.Done > 0 {
-		s.ended++
+		s.end()
 	}
 }
 
@@ -275,30 +293,43 @@ func TestCreateMemory(t *testing.T) {
 	}
 }
 
-// TestRestoreMemory has no more parts in flight, from the beginning of their
-// transfer until their rows are in, than the memory allows; one that is larger
+// TestRestoreMemory has no more objects in flight, from the beginning of their
+// transfer until they are decoded, than a quarter of the memory allows, and no
+// more decoded parts, until their rows are in, than the rest; one that is larger
 // by itself goes alone. What a row takes beside its line counts too.
 func TestRestoreMemory(t *testing.T) {
 	const parts, many = 8, 500
-	var large, tiny [][]cairn.Document
+	var large, tiny, noisy [][]cairn.Document
+	random := rand.New(rand.NewPCG(1, 2))
 	for i := range parts {
 		large = append(large, []cairn.Document{at(int64(i+1), doc(fmt.Sprint("d", i), "text", 50_000))})
+		noise := make([]byte, 20_000)
+		for n := range noise {
+			noise[n] = byte(random.IntN(256))
+		}
+		noisy = append(noisy, []cairn.Document{at(int64(i+1), doc(fmt.Sprint("n", i), hex.EncodeToString(noise), 1))})
 		tiny = append(tiny, nil)
 		for n := i * many; n < (i+1)*many; n++ {
 			tiny[i] = append(tiny[i], at(int64(n+1), cairn.Document{Collection: "tags", ID: fmt.Sprint("t", n), JSON: []byte("{}")}))
 		}
 	}
+	quarter := func(size int64) int64 { return 4 * size }
+	rest := func(size int64) int64 { return size * 4 / 3 }
 	for _, test := range []struct {
-		name   string
-		rows   [][]cairn.Document
-		memory func(part int64) int64 // for the bytes of its lines
-		want   int
+		name    string
+		rows    [][]cairn.Document
+		objects bool                            // they are counted, not what they are decoded to
+		memory  func(object, lines int64) int64 // for so many bytes of each part
+		want    int
 	}{
-		{"three parts", large, func(part int64) int64 { return 3*part + part/2 }, 3},
-		{"half a part", large, func(part int64) int64 { return part / 2 }, 1},
-		{"plenty", large, func(int64) int64 { return 1 << 40 }, parts},
-		{"tiny documents, three parts", tiny, func(part int64) int64 { return 3*(part+many*256) + part }, 3},
-		{"tiny documents, half a part", tiny, func(part int64) int64 { return 3 * part }, 1},
+		{"three objects", noisy, true, func(object, _ int64) int64 { return quarter(3*object + object/2) }, 3},
+		{"half an object", noisy, true, func(object, _ int64) int64 { return quarter(object / 2) }, 1},
+		{"plenty for objects", noisy, true, func(int64, int64) int64 { return 1 << 40 }, parts},
+		{"three parts", large, false, func(_, lines int64) int64 { return rest(3*lines + lines/2) }, 3},
+		{"half a part", large, false, func(_, lines int64) int64 { return rest(lines / 2) }, 1},
+		{"plenty for parts", large, false, func(int64, int64) int64 { return 1 << 40 }, parts},
+		{"tiny documents, three parts", tiny, false, func(_, lines int64) int64 { return rest(3*(lines+many*256) + lines) }, 3},
+		{"tiny documents, half a part", tiny, false, func(_, lines int64) int64 { return rest(3 * lines) }, 1},
 	} {
 		segments := [][][]cairn.Document{test.rows}
 		_, stats := folded(segments)
@@ -308,19 +339,25 @@ func TestRestoreMemory(t *testing.T) {
 				h := newHouse(t, store)
 				b := h.commit(stats, segments, nil)
 				_, m := h.manifest(b.ID)
-				part := m.Segments[0].Plain / parts // the objects are small beside the lines
-				h.bucket = &gated{Bucket: store, before: gate.before}
-				h.edit = func(cfg *backup.Config) { cfg.Memory, cfg.Transfers = test.memory(part), 64 }
+				made := objects(t, store)
+				object := int64(len(made[named(made, "parts/")[0]])) // all are much the same
+				h.edit = func(cfg *backup.Config) {
+					cfg.Memory, cfg.Transfers, cfg.Workers = test.memory(object, m.Segments[0].Plain/parts), 64, 64
+					cfg.Database = &counting{cfg.Database, gate, test.objects}
+				}
+				if test.objects {
+					h.bucket = &gated{Bucket: store, before: gate.before}
+				}
 				h.engine = h.newEngine()
 				most, err := gate.run(func() error {
-					_, err := h.engine.Restore(t.Context(), "job", b.ID, gate.report)
+					_, err := h.engine.Restore(t.Context(), "job", b.ID, func(cairn.Backup, cairn.Progress) {})
 					return err
 				})
 				if err != nil || gate.ended != parts {
 					t.Fatalf("%d parts were restored, %v", gate.ended, err)
 				}
 				if most != test.want {
-					t.Errorf("%d parts were in flight at most, want %d", most, test.want)
+					t.Errorf("%d were in flight at most, want %d", most, test.want)
 				}
 				if d := h.verify(); d != b.Digest {
 					t.Errorf("restored is %s, want %s", d, b.Digest)
@@ -328,6 +365,34 @@ func TestRestoreMemory(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A counting database tells a turnstile of the parts that are restored: that an
+// object is decoded, or else when the rows of a part begin to wait for their turn
+// and when they are in.
+type counting struct {
+	backup.Database
+	gate    *turnstile
+	objects bool
+}
+
+// Replace implements backup.Database.
+func (c *counting) Replace(ctx context.Context, r cairn.Replacement, fill func(func(int, []cairn.Document) (func() error, error)) error) error {
+	return c.Database.Replace(ctx, r, func(prepare func(int, []cairn.Document) (func() error, error)) error {
+		return fill(func(segment int, docs []cairn.Document) (func() error, error) {
+			insert, err := prepare(segment, docs)
+			if c.objects {
+				c.gate.end()
+				return insert, err
+			}
+			c.gate.begin()
+			return func() error {
+				c.gate.wait()
+				defer c.gate.end()
+				return insert()
+			}, err
+		})
+	})
 }
 
 // TestTinyDocuments has a part end when it has many documents, however few bytes

@@ -101,15 +101,24 @@ type prepare = func(segment int, docs []cairn.Document) (insert func() error, er
 // what a database prepares of it.
 const rowCost = 256
 
-// fetched is a part on its way: ready gets its result when it was read.
+// A fetched part is on its way: object gets its bytes when they were read, ready
+// what they were decoded to.
 type fetched struct {
-	cost   int64 // of the budget
-	ready  chan func() error
-	buffer []byte // that the rows lie in
+	segment int
+	part    segment.Part
+	size    int64 // of the budget for objects
+	cost    int64 // of the one for what they are decoded to
+	object  chan []byte
+	ready   chan func() error
+	buffer  []byte // that the rows lie in
 }
 
 // download reads the parts of all segments, several at once and in any order,
 // and inserts their rows in order. done hears how many bytes of lines are in.
+//
+// A quarter of the memory is for objects, which wait there for their turn: so
+// more of them can be under way than are decoded. Each stage takes its share in
+// order, so that the part that is inserted next always has one.
 func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment.Part, prepare prepare, done func(int64)) error {
 	decoders := make(chan *segment.Decoder, e.cfg.Workers)
 	for range e.cfg.Workers {
@@ -120,57 +129,91 @@ func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment
 		decoders <- d
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	budget := semaphore.NewWeighted(e.cfg.Memory)
+	forObjects := e.cfg.Memory / 4
+	forRows := e.cfg.Memory - forObjects
+	compressed, plain := semaphore.NewWeighted(forObjects), semaphore.NewWeighted(forRows)
 	transfers := semaphore.NewWeighted(int64(e.cfg.Transfers))
 	objects, buffers := newPool(), newPool()
-	queue := make(chan *fetched, 64) // in order
+	arriving, decoding := make(chan *fetched, 64), make(chan *fetched, 64) // in order
+
+	fetch := func(f *fetched) error {
+		if err := transfers.Acquire(ctx, 1); err != nil {
+			return context.Cause(ctx)
+		}
+		defer transfers.Release(1)
+		object, err := c.Read(ctx, f.part.Object, objects.get(f.part.Size))
+		if err == nil {
+			f.object <- object
+		}
+		return err
+	}
+	unpack := func(f *fetched) error {
+		var object []byte
+		select {
+		case object = <-f.object:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		var d *segment.Decoder
+		select {
+		case d = <-decoders:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		defer func() { decoders <- d }()
+		f.buffer = buffers.get(f.part.Plain)
+		insert, err := decode(c, d, f, object, prepare)
+		objects.put(object)
+		compressed.Release(f.size)
+		if err == nil {
+			f.ready <- insert
+		}
+		return err
+	}
+
 	group.Go(guarded(func() error {
-		defer close(queue)
+		defer close(arriving)
 		for i, run := range parts {
 			for _, p := range run {
-				// In order, so that the part that is inserted next always has
-				// its share.
-				f := &fetched{cost: min(e.cfg.Memory, p.Plain+p.Size+rowCost*(p.Documents+p.Deletions)), ready: make(chan func() error, 1)}
-				if err := budget.Acquire(ctx, f.cost); err != nil {
+				f := &fetched{
+					segment: i,
+					part:    p,
+					size:    min(forObjects, p.Size),
+					cost:    min(forRows, p.Plain+rowCost*(p.Documents+p.Deletions)),
+					object:  make(chan []byte, 1),
+					ready:   make(chan func() error, 1),
+				}
+				if err := compressed.Acquire(ctx, f.size); err != nil {
 					return context.Cause(ctx)
 				}
+				group.Go(guarded(func() error { return fetch(f) }))
 				select {
-				case queue <- f:
+				case arriving <- f:
 				case <-ctx.Done():
 					return context.Cause(ctx)
 				}
-				group.Go(guarded(func() error {
-					if err := transfers.Acquire(ctx, 1); err != nil {
-						return context.Cause(ctx)
-					}
-					object, err := c.Read(ctx, p.Object, objects.get(p.Size))
-					transfers.Release(1)
-					if err != nil {
-						return err
-					}
-					var d *segment.Decoder
-					select {
-					case d = <-decoders:
-					case <-ctx.Done():
-						return context.Cause(ctx)
-					}
-					defer func() { decoders <- d }()
-					f.buffer = buffers.get(p.Plain)
-					insert, err := decode(c, d, f, i, object, p, prepare)
-					objects.put(object)
-					if err != nil {
-						return err
-					}
-					f.ready <- insert
-					return nil
-				}))
+			}
+		}
+		return nil
+	}))
+	group.Go(guarded(func() error {
+		defer close(decoding)
+		for f := range arriving {
+			if err := plain.Acquire(ctx, f.cost); err != nil {
+				return context.Cause(ctx)
+			}
+			group.Go(guarded(func() error { return unpack(f) }))
+			select {
+			case decoding <- f:
+			case <-ctx.Done():
+				return context.Cause(ctx)
 			}
 		}
 		return nil
 	}))
 	group.Go(guarded(func() error {
 		var bytes int64
-		for f := range queue {
+		for f := range decoding {
 			select {
 			case insert := <-f.ready:
 				if err := insert(); err != nil {
@@ -181,7 +224,7 @@ func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment
 			}
 			bytes += int64(len(f.buffer))
 			buffers.put(f.buffer)
-			budget.Release(f.cost)
+			plain.Release(f.cost)
 			done(bytes)
 		}
 		return nil
@@ -192,9 +235,10 @@ func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment
 // mostRows is how many lines a part can have that cairn made.
 const mostRows = segment.PartBytes / segment.MinLineBytes
 
-// decode reads the rows of a part of segment i, and returns what inserts them.
-func decode(c *cloud.Cloud, d *segment.Decoder, f *fetched, i int, object []byte, p segment.Part, prepare prepare) (insert func() error, err error) {
-	if i == 0 && p.Deletions > 0 {
+// decode reads the rows of a part, and returns what inserts them.
+func decode(c *cloud.Cloud, d *segment.Decoder, f *fetched, object []byte, prepare prepare) (insert func() error, err error) {
+	p := f.part
+	if f.segment == 0 && p.Deletions > 0 {
 		// There was nothing before, and the rows of the first segment are not
 		// compared with each other.
 		return nil, c.Damaged(p.Name, "it holds deletions, in the first segment of a backup")
@@ -211,7 +255,7 @@ func decode(c *cloud.Cloud, d *segment.Decoder, f *fetched, i int, object []byte
 		}
 		docs = append(docs, doc)
 	}
-	insert, err = prepare(i, docs)
+	insert, err = prepare(f.segment, docs)
 	if err != nil {
 		return nil, c.Damaged(p.Name, err.Error())
 	}
