@@ -113,11 +113,16 @@ func holds(ctx context.Context, b Bucket, name string, content io.ReadSeeker) (s
 }
 
 // fill reads until p is full or r ends. Unlike io.ReadFull it keeps the end
-// apart from an r that was cut off, which is io.ErrUnexpectedEOF to many.
+// apart from an r that was cut off, which is io.ErrUnexpectedEOF to many. An end
+// that comes with the last bytes of a full p is told the next time, since other
+// readers only tell it then.
 func fill(r io.Reader, p []byte) (n int, ends bool, err error) {
 	for n < len(p) {
 		m, err := r.Read(p[n:])
 		n += m
+		if err == io.EOF && n == len(p) {
+			break
+		}
 		if err == io.EOF {
 			return n, true, nil
 		}

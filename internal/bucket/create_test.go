@@ -221,15 +221,32 @@ func TestCreateCompares(t *testing.T) {
 		"shorter": data[:size-1], "longer": append(bytes.Clone(data), 0),
 		"one buffer": data[:64<<10], "two buffers": data[:128<<10],
 	} {
-		b := new(memory.Bucket)
-		put(t, b, "a", string(other))
-		if err := bucket.Create(t.Context(), b, "a", bytes.NewReader(data)); !errors.Is(err, bucket.ErrExists) {
-			t.Errorf("%s: Create over other bytes: %v, want ErrExists", name, err)
-		}
-		if err := bucket.Create(t.Context(), b, "a", bytes.NewReader(other)); err != nil {
-			t.Errorf("%s: Create over the same bytes: %v, want nil", name, err)
+		store := new(memory.Bucket)
+		put(t, store, "a", string(other))
+		for _, b := range []bucket.Bucket{store, eager{store}} {
+			if err := bucket.Create(t.Context(), b, "a", bytes.NewReader(data)); !errors.Is(err, bucket.ErrExists) {
+				t.Errorf("%s in %T: Create over other bytes: %v, want ErrExists", name, b, err)
+			}
+			if err := bucket.Create(t.Context(), b, "a", bytes.NewReader(other)); err != nil {
+				t.Errorf("%s in %T: Create over the same bytes: %v, want nil", name, b, err)
+			}
 		}
 	}
+}
+
+// An eager store tells the end of an object together with its last bytes, as
+// bodies of HTTP do.
+type eager struct{ bucket.Bucket }
+
+func (e eager) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+	body, err := e.Bucket.Get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{iotest.DataErrReader(body), body}, nil
 }
 
 // TestCreateCutOff has a store that cuts off what it sends with the error that
