@@ -5,13 +5,14 @@ SHELL       := bash
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 BIN     := bin/cairn
+S3      := bin/versitygw
 SYSTEMS := $(foreach os,linux darwin windows,$(os)/amd64 $(os)/arm64)
 
 # The end-to-end tests run the binary, which the test cache does not see.
 E2E = CAIRN_BIN='$(CURDIR)/$(BIN)' scripts/gotest.sh -count=1 ./test/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-long unit e2e lint cross deps bench fmt clean
+.PHONY: help build run run-s3 test test-long unit e2e lint cross deps bench fmt clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,23 +23,32 @@ build: ## build bin/cairn
 run: build ## build, then run the daemon
 	exec ./$(BIN) serve
 
+run-s3: build $(S3) ## build, then run the daemon with a cloud on an S3 server of its own
+	exec scripts/run-s3.sh
+
+# The S3 server of the tests. go build leaves a file as it is that is up to date.
+$(S3): tools/go.mod tools/go.sum
+	CGO_ENABLED=0 go -C tools build -trimpath -buildvcs=false -o ../$@ github.com/versity/versitygw/cmd/versitygw
+	touch $@
+
 test: ## everything that must pass: deps, lint, cross, unit, e2e
 	@MAKE='$(MAKE)' scripts/steps.sh deps lint cross unit e2e
 
-test-long: deps build ## the tests at full size
+test-long: deps build $(S3) ## the tests at full size
 	CAIRN_LONG=1 scripts/gotest.sh -timeout 1h $$(go list ./... | grep -vE '^cairn/test(/|$$)')
 	CAIRN_LONG=1 $(E2E) -timeout 3h
 
-unit: ## the tests of the packages, with the race detector
+unit: $(S3) ## the tests of the packages, with the race detector
 	CGO_ENABLED=1 scripts/gotest.sh -race -timeout 20m $$(go list ./... | grep -vE '^cairn/test(/|$$)')
 
-e2e: build ## the end-to-end tests, on the binary
+e2e: build $(S3) ## the end-to-end tests, on the binary
 	$(E2E) -timeout 20m
 
 lint: ## gofmt, vet, staticcheck, govulncheck
 	@files=$$(find . -name node_modules -prune -o -name '*.go' -exec gofmt -l {} +); \
 	if [ -n "$$files" ]; then echo "not formatted (make fmt):"; echo "$$files"; exit 1; fi
 	go mod tidy -diff
+	go -C tools mod tidy -diff
 	go vet ./...
 	go tool staticcheck ./...
 	scripts/vulncheck.sh
@@ -53,7 +63,7 @@ cross: ## build for every system, vet the files of the others
 deps: ## check for what the tests need, install what may be
 	@scripts/deps.sh
 
-bench: ## run the benchmarks
+bench: $(S3) ## run the benchmarks
 	go run ./test/bench
 
 fmt: ## format the Go files
