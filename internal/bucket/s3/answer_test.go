@@ -281,7 +281,7 @@ func TestNoConnection(t *testing.T) {
 // TestStall has connections that stand still, and some that are only slow.
 func TestStall(t *testing.T) {
 	credentials(t, "key", "secret")
-	const stall, size = time.Second, 32 << 20
+	const stall, size = time.Second, 8 << 20
 	release := make(chan struct{})
 	wait := func(r *http.Request) {
 		select {
@@ -289,7 +289,7 @@ func TestStall(t *testing.T) {
 		case <-r.Context().Done():
 		}
 	}
-	server := standIn(t, func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", `"1"`)
 		switch name := strings.TrimPrefix(r.URL.Path, "/bucket/"); {
 		case r.Method == http.MethodHead:
@@ -311,16 +311,24 @@ func TestStall(t *testing.T) {
 			}
 		case name == "ignores": // what is sent
 			wait(r)
-		case name == "slow": // to take what is sent: all of it in almost three times the stall
-			buf := make([]byte, size/32)
+		case name == "slow": // to take what is sent: all of it in three times the stall
+			buf := make([]byte, 1<<20)
 			for {
 				if _, err := io.ReadFull(r.Body, buf); err != nil {
 					break
 				}
-				time.Sleep(stall / 12)
+				time.Sleep(stall / 20)
 			}
 		}
-	})
+	}))
+	server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if err := c.(*net.TCPConn).SetReadBuffer(256 << 10); err != nil {
+			t.Error(err)
+		}
+		return ctx
+	}
+	server.Start()
+	t.Cleanup(server.Close)
 	t.Cleanup(func() { close(release) })
 	b, err := s3.OpenWithStall(t.Context(), s3.Location{Bucket: "bucket", Endpoint: server.URL}, stall)
 	if err != nil {
@@ -342,7 +350,7 @@ func TestStall(t *testing.T) {
 	if n, err := read("trickles"); err != nil || n != 8 {
 		t.Errorf("reading a body that trickles: %d bytes, %v, want all 8", n, err)
 	}
-	content := strings.Repeat("x", size)
+	content := strings.Repeat("x", 60<<20) // what buffers hold of it is little
 	if err := b.Put(t.Context(), "ignores", strings.NewReader(content)); !errors.Is(err, bucket.ErrUnreachable) {
 		t.Errorf("Put to a server that takes nothing: %v, want ErrUnreachable", err)
 	}
