@@ -263,7 +263,7 @@ func TestNoConnection(t *testing.T) {
 		"nobody answers":             {"http://" + silent.Addr().String(), bucket.ErrUnreachable, "timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b, err := s3.OpenWithStall(t.Context(), s3.Location{Bucket: "bucket", Endpoint: c.endpoint}, 200*time.Millisecond)
+			b, err := s3.OpenImpatient(t.Context(), s3.Location{Bucket: "bucket", Endpoint: c.endpoint}, 200*time.Millisecond)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -330,7 +330,7 @@ func TestStall(t *testing.T) {
 	server.Start()
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { close(release) })
-	b, err := s3.OpenWithStall(t.Context(), s3.Location{Bucket: "bucket", Endpoint: server.URL}, stall)
+	b, err := s3.OpenImpatient(t.Context(), s3.Location{Bucket: "bucket", Endpoint: server.URL}, stall)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,10 +41,12 @@ type Bucket struct {
 // The error is ErrNoCredentials when the configuration of the AWS tools lacks
 // the profile, or cannot be read.
 func Open(ctx context.Context, l Location) (*Bucket, error) {
-	return open(ctx, l, stallTime)
+	return OpenImpatient(ctx, l, stallTime)
 }
 
-func open(ctx context.Context, l Location, stall time.Duration) (*Bucket, error) {
+// OpenImpatient is Open with another time than a minute for which a connection
+// may stand still.
+func OpenImpatient(ctx context.Context, l Location, stall time.Duration) (*Bucket, error) {
 	client, err := newClient(ctx, l, stall)
 	if err != nil {
 		return nil, describe(ctx, "opening", l.String(), err)

@@ -1,0 +1,167 @@
+package test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"cairn"
+	"cairn/api"
+	"cairn/client"
+	"cairn/test/harness"
+	"cairn/test/s3server"
+)
+
+// s3URL returns the URL of a cloud.
+func s3URL(endpoint, bucket string) string {
+	return "s3://" + bucket + "/some/prefix?endpoint=" + endpoint
+}
+
+// TestStoreErrors has a person meet what can be wrong with a store: each is told
+// in a sentence of its own, with what to do, and the documents are served all
+// the same.
+func TestStoreErrors(t *testing.T) {
+	t.Parallel()
+	s := s3server.Shared(t)
+	direct := func(t *testing.T) string { return s3URL(s.URL, s.Bucket(t)) }
+	behind := func(handler s3server.Handler) func(*testing.T) string {
+		return func(t *testing.T) string { return s3URL(s3server.NewFront(t, s, handler).URL, s.Bucket(t)) }
+	}
+	refuse := func(status int, code string, header ...string) func(*testing.T) string {
+		return behind(s3server.Answer(status, code, "no", header...))
+	}
+	for name, c := range map[string]struct {
+		url    func(*testing.T) string
+		env    []string
+		status int
+		code   cairn.Code
+		says   string // the sentence
+		hint   string
+	}{
+		"wrong key": {
+			url: direct, env: []string{"AWS_ACCESS_KEY_ID=nobody"},
+			status: 511, code: cairn.CodeKeyUnknown, says: "does not know the access key", hint: "AWS_ACCESS_KEY_ID",
+		},
+		"wrong secret": {
+			url: direct, env: []string{"AWS_SECRET_ACCESS_KEY=wrong"},
+			status: 511, code: cairn.CodeRefused, says: "refuses the credentials", hint: "AWS_SECRET_ACCESS_KEY",
+		},
+		"no credentials": {
+			url: direct, env: []string{"AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY="},
+			status: 511, code: cairn.CodeNoCredentials, says: "no credentials", hint: "docs/clouds.md",
+		},
+		"no such profile": {
+			url:    func(t *testing.T) string { return s3URL(s.URL, s.Bucket(t)) + "&profile=work" },
+			status: 511, code: cairn.CodeNoCredentials, says: "there is no profile work", hint: "profile",
+		},
+		"expired session": {
+			url: refuse(400, "ExpiredToken"), status: 511, code: cairn.CodeExpired, says: "has expired", hint: "aws sso login",
+		},
+		"no such bucket": {
+			url:    func(*testing.T) string { return s3URL(s.URL, "no-such-bucket") },
+			status: 500, code: cairn.CodeBucketMissing, says: "is not there", hint: "cairn makes no buckets",
+		},
+		"no permission": {
+			url: refuse(403, "AccessDenied"), status: 500, code: cairn.CodeDenied, says: "does not allow this", hint: "s3:GetObject",
+		},
+		"wrong clock": {
+			url: refuse(403, "RequestTimeTooSkewed"), status: 500, code: cairn.CodeClock, says: "clock of this computer is wrong", hint: "Set the clock",
+		},
+		"another region": {
+			url:    refuse(301, "PermanentRedirect", "X-Amz-Bucket-Region", "eu-west-1"),
+			status: 500, code: cairn.CodeRegion, says: "it is in eu-west-1", hint: "region=",
+		},
+		"a page of a proxy": {
+			url: behind(func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+				fmt.Fprint(w, "<html><body>Welcome to this hotel</body></html>")
+			}),
+			status: 500, code: cairn.CodeNotStore, says: "Something else than an S3 store answers", hint: "proxy",
+		},
+		"too many requests": {
+			url: refuse(429, "TooManyRequests"), status: 500, code: cairn.CodeCloudBusy, says: "cannot take requests now (", hint: "later",
+		},
+		"out of order for long": {
+			url: refuse(503, "SlowDown", "Retry-After", "3600"), status: 500, code: cairn.CodeCloudBusy, says: "503 SlowDown", hint: "later",
+		},
+		"a request that it does not take": {
+			url: refuse(400, "InvalidRequest"), status: 500, code: cairn.CodeRejected, says: "400 InvalidRequest", hint: "log",
+		},
+		"a certificate that nobody knows": {
+			url: func(t *testing.T) string {
+				secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+				secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+				secure.StartTLS()
+				t.Cleanup(secure.Close)
+				return s3URL(secure.URL, "bucket")
+			},
+			status: 500, code: cairn.CodeTLS, says: "No secure connection", hint: "AWS_CA_BUNDLE",
+		},
+		"a name that does not resolve": {
+			url:    func(*testing.T) string { return s3URL("https://no-such-host.invalid", "bucket") },
+			status: 500, code: cairn.CodeHostUnknown, says: "no-such-host.invalid", hint: "online",
+		},
+		"nobody listens": {
+			url: func(*testing.T) string {
+				gone := httptest.NewServer(http.NotFoundHandler())
+				gone.Close()
+				return s3URL(gone.URL, "bucket")
+			},
+			status: 500, code: cairn.CodeCloudLost, says: "does not answer", hint: "connection",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := c.url(t)
+			d := harness.Start(t, harness.Options{Args: []string{"--cloud", url}, Env: append(s.Env(), c.env...)})
+			v := harness.NewValidator(t, d.URL)
+			doc := oddAsset("kept", `"text"`, "")
+			storeDocuments(t, d, doc)
+			status, p := ask(t, http.MethodPost, v.URL+"/backups/create", "{}")
+			if status != c.status || p.Code != c.code || !strings.Contains(p.Detail, c.says) || !strings.Contains(p.Hint, c.hint) {
+				t.Errorf("creating a backup: %d %+v, want %d %s that says %q, and the hint %q", status, p, c.status, c.code, c.says, c.hint)
+			}
+			if !strings.Contains(p.Detail, url) {
+				t.Errorf("the sentence does not name the cloud: %s", p.Detail)
+			}
+			if status, p := ask(t, http.MethodGet, v.URL+"/backups", ""); status != c.status || p.Code != c.code {
+				t.Errorf("listing backups: %d %+v, want %d %s", status, p, c.status, c.code)
+			}
+			stdout, stderr, code := harness.Cairn(t, d.Env(), "status")
+			if code != 0 || !strings.Contains(stdout, "unavailable") || !strings.Contains(strings.ToLower(stdout), strings.ToLower(c.says)) {
+				t.Errorf("cairn status: %d\n%s%s", code, stdout, stderr)
+			}
+			if _, err := client.New(d.URL).Document(t.Context(), doc.Collection, doc.ID); err != nil {
+				t.Errorf("the document cannot be read: %v", err)
+			}
+			if strings.Contains(d.Stderr()+p.Detail+stdout, s.Secret) {
+				t.Error("the secret is told")
+			}
+		})
+	}
+}
+
+// ask returns the status of an answer, and the problem that it tells of.
+func ask(t *testing.T, method, url, body string) (status int, p api.Problem) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(&p); err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, p
+}
