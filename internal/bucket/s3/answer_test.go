@@ -75,6 +75,35 @@ var calls = map[string]func(context.Context, bucket.Bucket) error{
 	"Delete": func(ctx context.Context, b bucket.Bucket) error { return b.Delete(ctx, "name") },
 }
 
+// TestSignature has a store look at what was signed: the servers of Google change
+// Accept-Encoding, so it must not be, while the Go client must not ask for gzip.
+func TestSignature(t *testing.T) {
+	credentials(t, "key", "secret")
+	var asked atomic.Int32
+	server := standIn(t, func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		if got := r.Header.Get("Accept-Encoding"); got != "identity" {
+			t.Errorf("%s has the Accept-Encoding %q, not identity", r.Method, got)
+		}
+		_, signed, _ := strings.Cut(r.Header.Get("Authorization"), "SignedHeaders=")
+		signed, _, _ = strings.Cut(signed, ",")
+		if names := strings.Split(signed, ";"); !slices.Contains(names, "host") || slices.Contains(names, "accept-encoding") {
+			t.Errorf("%s has signed %q, not host, or accept-encoding", r.Method, signed)
+		}
+		w.WriteHeader(http.StatusNotFound)
+	})
+	b := open(t, server)
+	for name, call := range calls {
+		before := asked.Load()
+		if err := call(t.Context(), b); err == nil && name != "Delete" || asked.Load() == before {
+			t.Errorf("%s: %v after %d requests, not an error", name, err, asked.Load()-before)
+		}
+	}
+	if got := asked.Load(); got != 7 { // a HEAD before the PUT, and one of the bucket
+		t.Errorf("the calls made %d requests, not 7", got)
+	}
+}
+
 // TestAnswers has a store refuse all calls.
 func TestAnswers(t *testing.T) {
 	credentials(t, "key", "secret")

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
@@ -71,7 +72,22 @@ func newClient(ctx context.Context, l Location, stall time.Duration) (*awss3.Cli
 			o.UsePathStyle = true // a name for each bucket is what AWS has
 		}
 		o.HTTPClient = guard{o.HTTPClient}
+		o.HTTPSignerV4 = signer{o.HTTPSignerV4}
 	}), nil
+}
+
+// A signer leaves the header Accept-Encoding out of the signature: the servers
+// of Google change it on its way, and refuse what was signed with it.
+type signer struct{ awss3.HTTPSignerV4 }
+
+// SignHTTP implements s3.HTTPSignerV4.
+func (s signer) SignHTTP(ctx context.Context, c aws.Credentials, r *http.Request, hash, service, region string, at time.Time, options ...func(*v4.SignerOptions)) error {
+	const name = "Accept-Encoding"
+	if values, ok := r.Header[name]; ok {
+		delete(r.Header, name)
+		defer func() { r.Header[name] = values }() // it is sent all the same
+	}
+	return s.HTTPSignerV4.SignHTTP(ctx, c, r, hash, service, region, at, options...)
 }
 
 // httpClient returns a client whose connections end when they stand still. It
