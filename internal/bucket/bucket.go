@@ -26,6 +26,8 @@ type Bucket interface {
 	// ErrExists. When it returns nil, the object is whole and survives a crash
 	// of the store. It reads content from its start. An error does not mean
 	// that nothing was stored: the answer may have been lost. See [Create].
+	// When a request had no answer, the error is Transient, whatever another
+	// request for the same Put was answered.
 	Put(ctx context.Context, name string, content io.ReadSeeker) error
 	// Get opens an object; ErrNotFound when there is none. What it returns can
 	// be read as long as ctx lasts, and must be closed.

@@ -13,8 +13,13 @@ import (
 // object back. When these bytes stand there, that is success. Other bytes are
 // ErrExists. When there is no object, the same bytes are put again, as often
 // as the default [Policy] has it (that of b, if b comes from [Retry]), unless
-// the store said that this is pointless. When the object cannot be read back
-// either, the error is ErrUnknown, and wraps what both attempts returned.
+// the store said that this is pointless.
+//
+// The error is ErrUnknown, besides what the last Put returned, when the object
+// may be stored or may yet be: it cannot be read back either, or a Put had no
+// answer. A store may still carry out a request that nobody waits for any more,
+// so only success is settled by what is read meanwhile. Else the store itself
+// said of each Put that it did not store the object.
 //
 // The end of ctx ends the tries; the outcome may then be unknown. Whoever must
 // know it passes context.WithoutCancel. While Create runs, content is its own.
@@ -35,7 +40,8 @@ func create(ctx context.Context, b Bucket, policy Policy, name string, content i
 		return fmt.Errorf("storing %s: %w", name, err)
 	}
 	left := policy.budget()
-	absent := true // the object, as far as is known
+	absent := true      // the object, as far as is known
+	unanswered := false // a Put, which may still be carried out
 	var putErr, readErr error
 	for {
 		putNow := absent
@@ -44,12 +50,16 @@ func create(ctx context.Context, b Bucket, policy Policy, name string, content i
 			if putErr == nil || errors.Is(putErr, ErrName) {
 				return putErr
 			}
+			unanswered = unanswered || Transient(putErr) || errors.Is(putErr, ErrUnknown)
 		}
 		var same bool
 		same, readErr = holds(ctx, b, name, content)
 		switch {
 		case same:
 			return nil
+		case readErr == nil && unanswered:
+			// A store without create-if-absent could still put ours in their place.
+			return fmt.Errorf("%s: %w, with other bytes; of ours %w: %w", name, ErrExists, ErrUnknown, putErr)
 		case readErr == nil:
 			return fmt.Errorf("%s: %w, with other bytes", name, ErrExists)
 		case errors.Is(readErr, errContent):
@@ -70,8 +80,14 @@ func create(ctx context.Context, b Bucket, policy Policy, name string, content i
 			break
 		}
 	}
-	if !absent {
+	switch {
+	case !absent:
+		if errors.Is(putErr, ErrExists) {
+			putErr = errors.New(putErr.Error()) // it may be ours that exists
+		}
 		putErr = fmt.Errorf("storing %s: %w: %w; reading it back: %w", name, ErrUnknown, putErr, readErr)
+	case unanswered:
+		putErr = fmt.Errorf("storing %s: %w, though it is not there now: %w", name, ErrUnknown, putErr)
 	}
 	return left.describe(ctx, putErr)
 }

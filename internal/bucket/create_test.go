@@ -117,12 +117,12 @@ func checkSettled(t *testing.T, s *settling) {
 	switch {
 	case s.err == nil:
 		ok = s.stored == ours
-	case errors.Is(s.err, bucket.ErrUnknown):
-		ok = s.lastRead != nil && errors.Is(s.err, s.lastRead)
 	case errors.Is(s.err, bucket.ErrExists):
-		ok = s.stored == theirs
-	case errors.Is(s.err, bucket.ErrUnreachable):
-		ok = s.stored == "" && s.lastRead == nil
+		ok = s.stored == theirs && errors.Is(s.err, bucket.ErrUnknown) == (s.puts[0] != fault.Pass)
+	case errors.Is(s.err, bucket.ErrUnknown) && s.lastRead != nil:
+		ok = errors.Is(s.err, s.lastRead)
+	case errors.Is(s.err, bucket.ErrUnknown):
+		ok = s.stored == "" && errors.Is(s.err, bucket.ErrUnreachable) && !errors.Is(s.err, bucket.ErrNotFound)
 	}
 	if !ok || s.nPut > s.tries || s.nGet > 2*s.tries {
 		t.Errorf("tries %d, puts %v, gets %v, before %q: Create = %v, stored is %q, after %d puts and %d gets",
@@ -172,11 +172,13 @@ func TestCreateCalls(t *testing.T) {
 		{"fails and cannot be read once", settling{puts: script{F}, gets: script{F}}, nil, ours, 2, 2},
 		{"fails, and can be read at the last try", settling{puts: script{F}, gets: repeat(4, F)}, nil, ours, 2, 5},
 		{"of unknown cause", settling{puts: script{F, F}, cause: odd}, nil, ours, 3, 2},
-		{"fails always", settling{puts: repeat(9, F)}, bucket.ErrUnreachable, "", 5, 5},
+		{"fails always", settling{puts: repeat(9, F)}, bucket.ErrUnknown, "", 5, 5},
 		{"never readable", settling{puts: repeat(9, L), gets: repeat(9, F)}, bucket.ErrUnknown, ours, 1, 5},
 		{"never readable, not stored", settling{puts: repeat(9, F), gets: repeat(9, F)}, bucket.ErrUnknown, "", 1, 5},
 		{"there with our bytes", settling{before: ours}, nil, ours, 1, 1},
+		{"there with our bytes, unreadable", settling{before: ours, gets: repeat(9, F)}, bucket.ErrUnknown, ours, 1, 5},
 		{"there with others", settling{before: theirs}, bucket.ErrExists, theirs, 1, 1},
+		{"there with others, and no reply", settling{before: theirs, puts: script{F}}, bucket.ErrUnknown, theirs, 1, 1},
 		{"there with others, half read", settling{before: theirs, gets: script{C}}, bucket.ErrExists, theirs, 1, 1},
 		{"there with others, read late", settling{before: theirs, gets: script{F}}, bucket.ErrExists, theirs, 1, 2},
 		{"full", settling{puts: script{F}, cause: bucket.ErrFull}, bucket.ErrFull, "", 1, 1},
@@ -205,6 +207,73 @@ func TestCreateCalls(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestCreateLate has Puts without an answer, which are carried out after Create
+// has returned: an error that is not ErrUnknown means that nothing comes later.
+func TestCreateLate(t *testing.T) {
+	late := fault.Outcome{Effect: fault.Late}
+	full := fault.Outcome{Effect: fault.Fail, Err: bucket.ErrFull}
+	for _, test := range []struct {
+		name   string
+		before string
+		puts   []fault.Outcome
+		want   []error
+		not    error
+		stored string // in the end
+	}{
+		{"no reply", "", []fault.Outcome{late, late}, []error{bucket.ErrUnknown, bucket.ErrUnreachable}, bucket.ErrNotFound, ours},
+		{"no reply, then full", "", []fault.Outcome{late, full}, []error{bucket.ErrUnknown, bucket.ErrFull}, bucket.ErrNotFound, ours},
+		{"no reply of unknown cause", "", []fault.Outcome{{Effect: fault.Late, Err: errors.New("odd")}, full}, []error{bucket.ErrUnknown}, nil, ours},
+		{"full", "", []fault.Outcome{full}, []error{bucket.ErrFull}, bucket.ErrUnknown, ""},
+		{"there with others", theirs, []fault.Outcome{late}, []error{bucket.ErrUnknown, bucket.ErrExists}, nil, ours},
+		{"there with others, they say", theirs, nil, []error{bucket.ErrExists}, bucket.ErrUnknown, theirs},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := &careless{replacing: len(test.puts) > 0}
+				if test.before != "" {
+					put(t, store, "a", test.before)
+				}
+				n := 0
+				faulty := fault.New(store, func(c fault.Call) fault.Outcome {
+					if c.Op != fault.Put || len(test.puts) == 0 {
+						return fault.Outcome{}
+					}
+					n++
+					return test.puts[n-1]
+				})
+				err := bucket.Create(t.Context(), bucket.Retry(faulty, bucket.Policy{Tries: 2}), "a", strings.NewReader(ours))
+				for _, want := range test.want {
+					if !errors.Is(err, want) {
+						t.Errorf("Create = %v, want %v", err, want)
+					}
+				}
+				if test.not != nil && errors.Is(err, test.not) {
+					t.Errorf("Create = %v, which is %v", err, test.not)
+				}
+				faulty.Land(t.Context())
+				if stored := read(t, store, "a"); stored != test.stored {
+					t.Errorf("in the end %q is stored, want %q", stored, test.stored)
+				}
+			})
+		})
+	}
+}
+
+// A careless store puts an object in the place of another.
+type careless struct {
+	memory.Bucket
+	replacing bool
+}
+
+func (c *careless) Put(ctx context.Context, name string, content io.ReadSeeker) error {
+	if c.replacing {
+		if err := c.Delete(ctx, name); err != nil {
+			return err
+		}
+	}
+	return c.Bucket.Put(ctx, name, content)
 }
 
 // TestCreateCompares has objects that differ from ours in one place only.

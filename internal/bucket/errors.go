@@ -18,7 +18,7 @@ var (
 	ErrFull        = errors.New("the store is full")            //
 	ErrRefused     = errors.New("the store refused access")     // no permission for this
 	ErrName        = errors.New("no object can have this name") // here, or anywhere
-	ErrUnknown     = errors.New("the outcome is unknown")       // of [Create]; it wraps the causes too
+	ErrUnknown     = errors.New("the outcome is unknown")       // of [Create], or of Delete; beside the causes
 
 	// Of stores on a network.
 

@@ -9,9 +9,10 @@ import (
 )
 
 // Retry returns b with calls that are tried again while the store does not
-// answer, or fails for an unknown cause. Put is settled as by [Create]; Get is
-// tried again until the object is open, not while it is read; List goes on
-// after the object that it yielded last.
+// answer, or fails for an unknown cause. Put is settled as by [Create]; Delete
+// that fails is ErrUnknown besides when a try had no answer, since that may
+// still be carried out; Get is tried again until the object is open, not while
+// it is read; List goes on after the object that it yielded last.
 func Retry(b Bucket, policy Policy) Bucket {
 	return &retrying{b, policy}
 }
@@ -49,7 +50,16 @@ func (r *retrying) Head(ctx context.Context, name string) (object Object, err er
 }
 
 func (r *retrying) Delete(ctx context.Context, name string) error {
-	return r.try(ctx, func() error { return r.inner.Delete(ctx, name) })
+	unanswered := false
+	err := r.try(ctx, func() error {
+		err := r.inner.Delete(ctx, name)
+		unanswered = unanswered || err != nil && Transient(err)
+		return err
+	})
+	if err != nil && unanswered {
+		return fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	return err
 }
 
 func (r *retrying) List(ctx context.Context, prefix string) iter.Seq2[Object, error] {

@@ -107,6 +107,36 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// TestRetryDelete tells whether a Delete that failed may yet be carried out.
+func TestRetryDelete(t *testing.T) {
+	late := fault.Outcome{Effect: fault.Late}
+	refused := fault.Outcome{Effect: fault.Fail, Err: bucket.ErrRefused}
+	for _, test := range []struct {
+		outcomes []fault.Outcome
+		want     error
+		unknown  bool
+	}{
+		{[]fault.Outcome{late, {}}, nil, false},
+		{[]fault.Outcome{late, late}, bucket.ErrUnreachable, true},
+		{[]fault.Outcome{late, refused}, bucket.ErrRefused, true},
+		{[]fault.Outcome{refused}, bucket.ErrRefused, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			store := new(memory.Bucket)
+			put(t, store, "a", ours)
+			faulty := fault.New(store, func(c fault.Call) fault.Outcome { return test.outcomes[c.N-1] })
+			err := bucket.Retry(faulty, bucket.Policy{Tries: 2}).Delete(t.Context(), "a")
+			if !errors.Is(err, test.want) || errors.Is(err, bucket.ErrUnknown) != test.unknown {
+				t.Errorf("after %v, Delete = %v, want %v, and that it is unknown: %t", test.outcomes, err, test.want, test.unknown)
+			}
+			faulty.Land(t.Context())
+			if gone := read(t, store, "a") == ""; gone != (test.unknown || test.want == nil) {
+				t.Errorf("after %v the object is gone: %t", test.outcomes, gone)
+			}
+		})
+	}
+}
+
 // TestRetryTime looks at how long the pauses are, by a clock that stands still
 // else.
 func TestRetryTime(t *testing.T) {

@@ -32,7 +32,7 @@ const maxTrash = 16 << 20
 // end with ctx; an answer that gets lost is settled by reading it back.
 //
 // ErrTaken asks for a new id. After any other error the backup does not exist,
-// unless bucket.ErrUnknown is in the tree.
+// unless bucket.ErrUnknown is in the tree: then it may, now or later.
 func (c *Cloud) Commit(ctx context.Context, m Manifest) (cairn.Backup, error) {
 	if err := ctx.Err(); err != nil {
 		return cairn.Backup{}, err
@@ -244,16 +244,20 @@ func (c *Cloud) Delete(ctx context.Context, id string) error {
 }
 
 // remove deletes an object and settles a failure by looking whether it is
-// still there.
+// still there. One that is may yet go, unless the store said that it stays.
 func (c *Cloud) remove(ctx context.Context, name string) error {
 	err := c.cfg.Bucket.Delete(ctx, name)
 	if err == nil {
 		return nil
 	}
-	if _, headErr := c.cfg.Bucket.Head(ctx, name); errors.Is(headErr, bucket.ErrNotFound) {
+	_, headErr := c.cfg.Bucket.Head(ctx, name)
+	switch {
+	case errors.Is(headErr, bucket.ErrNotFound):
 		return nil
-	} else if headErr != nil {
+	case headErr != nil:
 		return fmt.Errorf("%w: %w; looking for it: %w", bucket.ErrUnknown, err, headErr)
+	case bucket.Transient(err):
+		return fmt.Errorf("%w, though it is there now: %w", bucket.ErrUnknown, err)
 	}
 	return err
 }

@@ -77,8 +77,10 @@ func (c *Cloud) failure(ctx context.Context, doing, name string, err error) erro
 			e.Hint = fmt.Sprintf("Who has this access key needs the permission %s; docs/clouds.md has the policies. Then try again.", permissions[doing])
 		}
 	}
-	if errors.Is(err, bucket.ErrUnknown) && decides(name) {
+	if errors.Is(err, bucket.ErrUnknown) && strings.HasPrefix(name, backupFolder) {
+		// A backup exists or not by what became of this object, and of no other.
 		e.Message += " Whether it was done is not known."
+		e.Hint = "In a little while, cairn backup list shows whether it was. " + e.Hint
 	}
 	return e
 }
@@ -139,13 +141,8 @@ func failureOf(err error) kind {
 	return kinds[i]
 }
 
-// permissions are what a store of S3 must allow, by what is being done.
+// permissions are what a store of S3 must allow, by what is being done. One that
+// does not allow to list does not tell either that an object is not there.
 var permissions = map[string]string{
-	"reading": "s3:GetObject", "looking for": "s3:GetObject", "listing": "s3:ListBucket", "writing": "s3:PutObject", "deleting": "s3:DeleteObject",
-}
-
-// decides reports whether a backup exists or not by what became of an object. A
-// part or an index that nothing names is of no account.
-func decides(name string) bool {
-	return strings.HasPrefix(name, backupFolder) || strings.HasPrefix(name, trashFolder)
+	"reading": "s3:GetObject and s3:ListBucket", "looking for": "s3:GetObject and s3:ListBucket", "listing": "s3:ListBucket", "writing": "s3:PutObject", "deleting": "s3:DeleteObject",
 }

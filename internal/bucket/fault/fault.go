@@ -9,6 +9,7 @@
 package fault
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -46,6 +47,7 @@ const (
 	Fail               // it does nothing, and returns the error
 	Lost               // it does its work, and returns the error; List yields all objects before it
 	Cut                // Get reads, and List yields, the first half and then the error; else as Fail
+	Late               // Put and Delete return the error, and do their work when Land is called; else as Fail
 )
 
 // An Outcome is what becomes of a call. The zero value lets it pass.
@@ -61,8 +63,9 @@ type Bucket struct {
 	inner  bucket.Bucket
 	decide func(Call) Outcome
 
-	mu sync.Mutex
-	n  int
+	mu   sync.Mutex
+	n    int
+	late []func(context.Context) // what Land does
 }
 
 // New returns inner with calls that end as decide says. decide is asked once
@@ -104,6 +107,13 @@ func (b *Bucket) begin(op Op, name string) (effect Effect, err error) {
 // Put implements [bucket.Bucket].
 func (b *Bucket) Put(ctx context.Context, name string, content io.ReadSeeker) error {
 	effect, err := b.begin(Put, name)
+	if effect == Late {
+		data, readErr := readAll(content)
+		if readErr != nil {
+			return readErr
+		}
+		b.postpone(func(ctx context.Context) { _ = b.inner.Put(ctx, name, bytes.NewReader(data)) })
+	}
 	if effect != Pass && effect != Lost {
 		return err
 	}
@@ -160,7 +170,7 @@ func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[bucket.Objec
 	return func(yield func(bucket.Object, error) bool) {
 		effect, failure := b.begin(List, prefix)
 		left := -1 // objects to yield; negative for all
-		if effect == Cut || effect == Fail {
+		if effect == Cut || effect == Fail || effect == Late {
 			left = 0
 		}
 		if effect == Cut {
@@ -190,6 +200,9 @@ func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[bucket.Objec
 // Delete implements [bucket.Bucket].
 func (b *Bucket) Delete(ctx context.Context, name string) error {
 	effect, err := b.begin(Delete, name)
+	if effect == Late {
+		b.postpone(func(ctx context.Context) { _ = b.inner.Delete(ctx, name) })
+	}
 	if effect != Pass && effect != Lost {
 		return err
 	}
@@ -198,4 +211,30 @@ func (b *Bucket) Delete(ctx context.Context, name string) error {
 		return err // whatever the answer was
 	}
 	return innerErr
+}
+
+// Land does the work of the calls that were Late, in their order. Nobody hears
+// the answers.
+func (b *Bucket) Land(ctx context.Context) {
+	b.mu.Lock()
+	late := b.late
+	b.late = nil
+	b.mu.Unlock()
+	for _, do := range late {
+		do(ctx)
+	}
+}
+
+func (b *Bucket) postpone(do func(context.Context)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.late = append(b.late, do)
+}
+
+// readAll reads content from its start.
+func readAll(content io.ReadSeeker) ([]byte, error) {
+	if _, err := content.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	return io.ReadAll(content)
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"cairn/internal/bucket"
 	"cairn/internal/bucket/buckettest"
@@ -23,7 +25,7 @@ func TestBucket(t *testing.T) {
 func TestEffects(t *testing.T) {
 	odd := errors.New("odd")
 	for _, outcome := range []fault.Outcome{
-		{}, {Effect: fault.Fail}, {Effect: fault.Lost}, {Effect: fault.Cut}, {Effect: fault.Fail, Err: odd}, {Effect: fault.Lost, Err: odd},
+		{}, {Effect: fault.Fail}, {Effect: fault.Lost}, {Effect: fault.Cut}, {Effect: fault.Late}, {Effect: fault.Fail, Err: odd}, {Effect: fault.Lost, Err: odd},
 	} {
 		t.Run(fmt.Sprint(outcome), func(t *testing.T) {
 			var calls []fault.Call
@@ -59,12 +61,7 @@ func TestEffects(t *testing.T) {
 					t.Errorf("%s = %v, want %v", op, err, want)
 				}
 			}
-			if _, err := store.Head(t.Context(), "e"); (err == nil) != applied {
-				t.Errorf("after Put: %v; applied must be %t", err, applied)
-			}
-			if _, err := store.Head(t.Context(), "d"); (err != nil) != applied {
-				t.Errorf("after Delete: %v; applied must be %t", err, applied)
-			}
+			wantApplied(t, store, applied)
 			half := map[fault.Effect]int{fault.Pass: 2, fault.Lost: 2, fault.Cut: 1}[outcome.Effect]
 			if listed != 2*half {
 				t.Errorf("List yields %d objects, want %d", listed, 2*half)
@@ -76,7 +73,20 @@ func TestEffects(t *testing.T) {
 				t.Errorf("Get reads %d bytes, want %d", len(data), 5*half)
 			}
 			wantCalls(t, b, calls)
+			b.Land(t.Context())
+			wantApplied(t, store, applied || outcome.Effect == fault.Late)
 		})
+	}
+}
+
+// wantApplied checks whether e was put and d deleted.
+func wantApplied(t *testing.T, store bucket.Bucket, applied bool) {
+	t.Helper()
+	if _, err := store.Head(t.Context(), "e"); (err == nil) != applied {
+		t.Errorf("after Put: %v; applied must be %t", err, applied)
+	}
+	if _, err := store.Head(t.Context(), "d"); (err != nil) != applied {
+		t.Errorf("after Delete: %v; applied must be %t", err, applied)
 	}
 }
 
@@ -98,6 +108,49 @@ func wantCalls(t *testing.T, b *fault.Bucket, calls []fault.Call) {
 			t.Errorf("decide was not asked of %+v", want)
 		}
 	}
+}
+
+// TestLag looks at listings that are late, and at what is not.
+func TestLag(t *testing.T) {
+	buckettest.Run(t, func(t *testing.T) bucket.Bucket { return fault.Lag(new(memory.Bucket), 0) })
+	synctest.Test(t, func(t *testing.T) {
+		store := new(memory.Bucket)
+		for _, name := range []string{"a", "b"} {
+			if err := store.Put(t.Context(), name, strings.NewReader(name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b := fault.Lag(store, 3*time.Second)
+		list := func(want ...string) {
+			t.Helper()
+			var got []string
+			for object, err := range b.List(t.Context(), "") {
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, fmt.Sprint(object.Name, object.Size))
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("listed are %q, want %q", got, want)
+			}
+		}
+		put := func(name string) error { return b.Put(t.Context(), name, strings.NewReader("new")) }
+		err := errors.Join(put("c"), b.Delete(t.Context(), "a"))
+		time.Sleep(time.Second)
+		list("a1", "b1")
+		err = errors.Join(err, put("a"), b.Delete(t.Context(), "c"), b.Delete(t.Context(), "b"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Head(t.Context(), "b"); !errors.Is(err, bucket.ErrNotFound) {
+			t.Errorf("Head of what is deleted: %v", err)
+		}
+		list("a1", "b1")
+		time.Sleep(2 * time.Second)
+		list("b1", "c3") // as it was two seconds ago
+		time.Sleep(time.Second)
+		list("a3")
+	})
 }
 
 func readAll(t *testing.T, b bucket.Bucket, name string) ([]byte, error) {
