@@ -42,6 +42,7 @@ import (
 
 	"filippo.io/age"
 
+	"cairn"
 	"cairn/internal/bucket"
 )
 
@@ -117,11 +118,14 @@ func Open(ctx context.Context, cfg Config) (*Cloud, error) {
 		cfg.Step = func(_ string, do func() error) error { return do() }
 	}
 	c := &Cloud{cfg: cfg, url: redact(cfg.URL)}
-	data, err := c.findOrCreate(ctx)
+	data, raced, err := c.findOrCreate(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if err := c.unlock(data); err != nil {
+		if e, ok := errors.AsType[*cairn.Error](err); ok && raced && e.Code == cairn.CodeCloudLocked {
+			e.Message += " Another device made it at the same moment as this one made its own."
+		}
 		return nil, err
 	}
 	if cfg.Known != "" && cfg.Known != c.id {

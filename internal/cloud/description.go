@@ -59,27 +59,30 @@ func (d description) mismatch(identity *age.X25519Identity) string {
 }
 
 // findOrCreate returns the content of cairn.json, which it writes if the place
-// is empty. Another device may do the same at the same time.
-func (c *Cloud) findOrCreate(ctx context.Context) ([]byte, error) {
+// is empty. Another device may do the same at the same time: raced reports that
+// its cairn.json stands there now.
+func (c *Cloud) findOrCreate(ctx context.Context) (data []byte, raced bool, err error) {
 	const tries = 3 // each but the first because another device was faster
-	for range tries {
+	for try := range tries {
 		data, err := c.read(ctx, descriptionName, nil, maxDescription)
 		if err == nil {
-			return data, nil
+			return data, try > 0, nil
 		}
 		if !errors.Is(err, bucket.ErrNotFound) {
-			return nil, c.failure(ctx, "reading", descriptionName, err)
+			return nil, false, c.failure(ctx, "reading", descriptionName, err)
 		}
 		data, err = c.create(ctx)
 		if !errors.Is(err, bucket.ErrExists) {
-			return data, err
+			return data, false, err
 		}
 	}
-	return nil, c.Damaged(descriptionName, "it comes and goes")
+	return nil, false, c.Damaged(descriptionName, "it comes and goes")
 }
 
 // create makes a cloud of an empty place. It returns bucket.ErrExists as it is
-// when another device was faster.
+// when another device was faster, or as fast in a store without
+// create-if-absent: there the last cairn.json stands. One that comes after it was
+// read back is for Check to find.
 //
 // The key file is durable before cairn.json is written: a cloud whose key was
 // lost would be of no use to anyone, while a key without a cloud does no harm.
@@ -107,6 +110,15 @@ func (c *Cloud) create(ctx context.Context) ([]byte, error) {
 	}
 	err = bucket.Create(ctx, c.cfg.Bucket, descriptionName, bytes.NewReader(data))
 	if err == nil {
+		stands, err := c.read(ctx, descriptionName, nil, maxDescription)
+		if err != nil {
+			return nil, c.failure(ctx, "reading back", descriptionName, err)
+		}
+		if !bytes.Equal(stands, data) {
+			// The key stays: who knows whether ours stands there once more.
+			c.cfg.Log.Warn("another device made the cloud at the same moment; its one counts", "url", c.url, "lost", id.String(), "key", path)
+			return nil, bucket.ErrExists
+		}
 		c.cfg.Log.Info("a new cloud was made", "url", c.url, "id", id.String(), "key", path)
 		if c.cfg.Identity != nil {
 			c.cfg.Log.Warn("a key was given, but there was no cloud; if there should be one, check the address", "url", c.url)
@@ -114,7 +126,7 @@ func (c *Cloud) create(ctx context.Context) ([]byte, error) {
 		return data, nil
 	}
 	if !bucket.Transient(err) && !errors.Is(err, bucket.ErrUnknown) {
-		// Surely not stored, so nothing needs this key.
+		// Surely not stored, neither now nor later, so nothing needs this key.
 		if err := c.cfg.Step("key.remove", func() error { return remove(path) }); err != nil {
 			c.cfg.Log.Warn("a key file that nothing needs is left", "path", path, "error", err)
 		}
