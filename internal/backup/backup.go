@@ -267,7 +267,7 @@ func (e *Engine) look(ctx context.Context, c *cloud.Cloud) (listing, error) {
 	if err != nil && ctx.Err() == nil {
 		e.cfg.Log.Warn("the backups that the database knows of cannot be read", "err", err)
 	}
-	all, unreadable, err := c.Backups(ctx)
+	all, unreadable, err := c.Backups(ctx, e.expected(bases)...)
 	if err != nil {
 		return listing{}, err
 	}
@@ -284,6 +284,19 @@ func (e *Engine) look(ctx context.Context, c *cloud.Cloud) (listing, error) {
 		}
 	}
 	return listing{list, unreadable}, nil
+}
+
+// expected returns the ids of bases that have not been found gone: the listing may
+// lag behind one of them that was just made.
+func (e *Engine) expected(bases []cairn.Base) (ids []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, b := range bases {
+		if !e.gone[b.Backup] {
+			ids = append(ids, b.Backup)
+		}
+	}
+	return ids
 }
 
 // Backup returns one backup of either scope. It returns

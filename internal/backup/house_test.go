@@ -31,6 +31,7 @@ type house struct {
 	t      testing.TB
 	dir    string
 	bucket bucket.Bucket
+	store  bucket.Bucket // below bucket, or the same: it lists what there is
 	// step does each local step: those of the database, of the spool and of the
 	// device. Nil means that it is simply done.
 	step func(name string, do func() error) error
@@ -55,7 +56,7 @@ func newHouse(t testing.TB, b bucket.Bucket) *house {
 // openHouse opens a house in a folder.
 func openHouse(t testing.TB, dir string, b bucket.Bucket, edit func(*backup.Config)) *house {
 	t.Helper()
-	h := &house{t: t, dir: dir, bucket: b, edit: edit}
+	h := &house{t: t, dir: dir, bucket: b, store: b, edit: edit}
 	h.device = &device{house: h, cache: map[string][]byte{}}
 	h.open()
 	t.Cleanup(h.close)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -50,6 +51,7 @@ func (c *Cloud) Commit(ctx context.Context, m Manifest) (cairn.Backup, error) {
 	if err != nil {
 		return cairn.Backup{}, c.failure(ctx, "writing", name, err)
 	}
+	c.note(name, true)
 	c.store(ctx, name, entryOf(read, int64(len(object))))
 	return read.Backup, nil
 }
@@ -58,20 +60,26 @@ func (c *Cloud) Commit(ctx context.Context, m Manifest) (cairn.Backup, error) {
 type listed struct {
 	object  bucket.Object
 	id      string // "" when the name is not that of a manifest
+	absent  bool   // from the listing; then object has no more than its name
 	entry   entry
 	fetched bool         // the entry is not from the cache
 	problem *cairn.Error // nil for a backup
 	lost    *cairn.Error // why it could not be read; see isolate
-	gone    bool         // deleted since it was listed
+	gone    bool         // deleted since it was listed, or before
 }
 
 // Backups returns all backups of both scopes, newest first, and the objects
 // that should be backups and cannot be used. It costs one listing and the
 // manifests that are not in the cache.
 //
+// Listings may lag some seconds behind. So a backup that is not listed, but was
+// committed or read here, or is in the cache or one of ids, is looked for by
+// itself, and one that was deleted here is read again if it is listed. Mostly
+// there is none.
+//
 // An error means that the list is not known: one of the store's is never taken
 // for a backup that is not there.
-func (c *Cloud) Backups(ctx context.Context) (list []cairn.Backup, unreadable []cairn.UnreadableBackup, err error) {
+func (c *Cloud) Backups(ctx context.Context, ids ...string) (list []cairn.Backup, unreadable []cairn.UnreadableBackup, err error) {
 	// The cache is read first: what another call adds to it after the listing
 	// must not look like something that is gone.
 	cached := c.recall(ctx)
@@ -85,20 +93,15 @@ func (c *Cloud) Backups(ctx context.Context) (list []cairn.Backup, unreadable []
 			return nil, nil, err
 		}
 	}
+	all = append(all, absent(all, cached, ids)...)
 	err = c.fetch(ctx, all)
 	if err == nil {
 		err = isolate(all)
 	}
-	for _, l := range all {
-		if l.fetched {
-			// Also when ctx has ended: what was read need not be read again.
-			c.store(context.WithoutCancel(ctx), l.object.Name, l.entry)
-		}
-	}
+	c.learn(context.WithoutCancel(ctx), all)
 	if err != nil {
 		return nil, nil, err
 	}
-	c.forgetOthers(ctx, cached, all)
 	for _, l := range all {
 		switch {
 		case l.gone:
@@ -135,14 +138,49 @@ func (c *Cloud) list(ctx context.Context, cached map[string]entry) ([]listed, er
 	return all, nil
 }
 
-// fetch reads the manifests that the cache does not know, several at once. What
-// was read before an error stays.
+// absent returns what is known and not listed.
+func absent(all []listed, cached map[string]entry, ids []string) []listed {
+	known := maps.Clone(cached)
+	for _, id := range ids {
+		if name, ok := backupName(id); ok {
+			known[name] = cached[name]
+		}
+	}
+	for _, l := range all {
+		delete(known, l.object.Name)
+	}
+	var more []listed
+	for _, name := range slices.Sorted(maps.Keys(known)) {
+		id, ok := backupOf(name)
+		more = append(more, listed{object: bucket.Object{Name: name}, id: id, absent: true, entry: known[name], gone: !ok})
+	}
+	return more
+}
+
+// learn keeps what was found out, also when not all could be: it need not be asked
+// again.
+func (c *Cloud) learn(ctx context.Context, all []listed) {
+	var gone []string
+	for _, l := range all {
+		switch {
+		case l.fetched:
+			c.store(ctx, l.object.Name, l.entry)
+		case l.gone:
+			c.note(l.object.Name, false)
+			gone = append(gone, l.object.Name)
+		}
+	}
+	c.forget(ctx, gone...)
+}
+
+// fetch reads the manifests that the cache does not know, and looks for those that
+// are not listed, several at once. What was read before an error stays.
 func (c *Cloud) fetch(ctx context.Context, all []listed) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(fetches)
 	for i := range all {
 		l := &all[i]
-		if l.problem != nil || l.entry.size != 0 {
+		if l.problem != nil || l.gone || l.entry.size != 0 && !l.absent {
 			continue
 		}
 		g.Go(func() error {
@@ -164,11 +202,16 @@ func (c *Cloud) fetchOne(ctx context.Context, l *listed) (err error) {
 			err = fmt.Errorf("reading %s: panic: %v\n%s", l.object.Name, r, debug.Stack())
 		}
 	}()
+	if l.absent {
+		if err := c.find(ctx, l); err != nil || l.gone || l.entry.size != 0 {
+			return err
+		}
+	}
 	if l.object.Size > maxManifest {
 		l.problem = c.Damaged(l.object.Name, fmt.Sprintf("it is longer than %d bytes", maxManifest))
 		return nil
 	}
-	m, err := c.Manifest(ctx, l.id)
+	m, err := c.manifest(ctx, l.id)
 	switch cairn.CodeOf(err) {
 	case "":
 		l.fetched = true
@@ -187,6 +230,23 @@ func (c *Cloud) fetchOne(ctx context.Context, l *listed) (err error) {
 		}
 	}
 	return err
+}
+
+// find looks for a manifest that is not listed.
+func (c *Cloud) find(ctx context.Context, l *listed) error {
+	object, err := c.cfg.Bucket.Head(ctx, l.object.Name)
+	if errors.Is(err, bucket.ErrNotFound) {
+		l.gone = true
+		return nil
+	}
+	if err != nil {
+		return c.failure(ctx, "looking for", l.object.Name, err)
+	}
+	l.object = object
+	if l.entry.size != object.Size {
+		l.entry = entry{}
+	}
+	return nil
 }
 
 // isolate has the manifests that could not be read as problems of their own, if
@@ -218,6 +278,8 @@ func (c *Cloud) Delete(ctx context.Context, id string) error {
 	}
 	data, err := c.read(ctx, name, nil, maxTrash)
 	if errors.Is(err, bucket.ErrNotFound) {
+		c.note(name, false)
+		c.forget(ctx, name)
 		return c.missing(ctx, id)
 	}
 	if err != nil {
@@ -236,10 +298,14 @@ func (c *Cloud) Delete(ctx context.Context, id string) error {
 	if err := bucket.Create(ctx, c.cfg.Bucket, trash, bytes.NewReader(data)); err != nil {
 		return c.failure(ctx, "writing", trash, err)
 	}
+	// Before it is removed: a listing that still has it must not be believed, not
+	// after a crash either, nor when it is not known whether it is there.
+	c.note(name, true)
+	c.forget(ctx, name)
 	if err := c.remove(ctx, name); err != nil {
 		return c.failure(ctx, "deleting", name, err)
 	}
-	c.forget(ctx, []string{name})
+	c.note(name, false)
 	return nil
 }
 

@@ -63,18 +63,43 @@ func decodeEntry(name string, data []byte) (entry, error) {
 	return entry{size: l.Size, backup: backup}, nil
 }
 
-// recall returns what the cache holds. An entry that cannot be read counts as
-// one of no size, which no object has.
+// note remembers whether the object of a manifest is there, as this Cloud has
+// found out by itself: a listing can lag some seconds behind that, and the cache
+// can fail.
+func (c *Cloud) note(name string, there bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.there[name] = there
+}
+
+// recall returns an entry for each manifest that should be there: what the cache
+// holds, and what is noted. An entry that is not in the cache, or cannot be read,
+// counts as one of no size, which no object has.
 func (c *Cloud) recall(ctx context.Context) map[string]entry {
+	entries := c.cached(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for name, there := range c.there {
+		if !there {
+			delete(entries, name)
+		} else if _, ok := entries[name]; !ok {
+			entries[name] = entry{}
+		}
+	}
+	return entries
+}
+
+// cached returns what the cache holds.
+func (c *Cloud) cached(ctx context.Context) map[string]entry {
+	entries := map[string]entry{}
 	if c.cfg.Cache == nil {
-		return nil
+		return entries
 	}
 	stored, err := c.cfg.Cache.Cached(ctx, c.id)
 	if err != nil {
 		c.cacheFailed("reading", err)
-		return nil
+		return entries
 	}
-	entries := make(map[string]entry, len(stored))
 	for name, data := range stored {
 		e, err := decodeEntry(name, data)
 		if err != nil {
@@ -99,25 +124,9 @@ func (c *Cloud) store(ctx context.Context, name string, e entry) {
 	}
 }
 
-// forgetOthers drops the entries of objects that are not listed any more.
-func (c *Cloud) forgetOthers(ctx context.Context, cached map[string]entry, all []listed) {
-	there := make(map[string]bool, len(all))
-	for _, l := range all {
-		there[l.object.Name] = !l.gone
-	}
-	var others []string
-	for name := range cached {
-		if !there[name] {
-			others = append(others, name)
-		}
-	}
-	if len(others) > 0 {
-		c.forget(ctx, others)
-	}
-}
-
-func (c *Cloud) forget(ctx context.Context, names []string) {
-	if c.cfg.Cache == nil {
+// forget drops the entry for a manifest.
+func (c *Cloud) forget(ctx context.Context, names ...string) {
+	if c.cfg.Cache == nil || len(names) == 0 {
 		return
 	}
 	if err := c.cfg.Cache.Forget(ctx, c.id, names); err != nil {

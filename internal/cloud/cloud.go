@@ -38,6 +38,7 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
+	"sync"
 	"time"
 
 	"filippo.io/age"
@@ -95,6 +96,9 @@ type Cloud struct {
 	id       string
 	identity *age.X25519Identity
 	seal     seal
+
+	mu    sync.Mutex
+	there map[string]bool // what is known of manifests by name; guarded by mu; see note
 }
 
 // Open opens the cloud in cfg.Bucket, or makes one if nothing is there: then
@@ -117,7 +121,7 @@ func Open(ctx context.Context, cfg Config) (*Cloud, error) {
 	if cfg.Step == nil {
 		cfg.Step = func(_ string, do func() error) error { return do() }
 	}
-	c := &Cloud{cfg: cfg, url: redact(cfg.URL)}
+	c := &Cloud{cfg: cfg, url: redact(cfg.URL), there: map[string]bool{}}
 	data, raced, err := c.findOrCreate(ctx)
 	if err != nil {
 		return nil, err

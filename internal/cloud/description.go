@@ -194,7 +194,8 @@ func (c *Cloud) checkVacant(ctx context.Context, known string) error {
 
 // look returns the name of an object that cairn could have written, and of the
 // first thing that it could not; "" for none. It looks at the first thousand
-// objects, since a place that holds so many is not empty anyway.
+// objects, since a place that holds so many is not empty anyway. Where listings
+// lag behind, one that was just emptied may count as occupied for some seconds.
 func (c *Cloud) look(ctx context.Context) (ours, foreign string, err error) {
 	const most = 1000
 	seen := 0
@@ -204,7 +205,10 @@ func (c *Cloud) look(ctx context.Context) (ours, foreign string, err error) {
 		}
 		seen++
 		switch {
-		case object.Name == descriptionName || isOurs(object.Name):
+		case object.Name == descriptionName:
+			// It has come since it was read, which Put will tell, or the listing
+			// lags behind and it is gone.
+		case isOurs(object.Name):
 			return object.Name, foreign, nil
 		case foreign == "" && (seen == most || !isIncidental(object.Name)):
 			foreign = object.Name

@@ -262,8 +262,18 @@ func (m *Manifest) checkSegments() error {
 }
 
 // Manifest reads the manifest of a backup. A backup that is not there, or whose
-// id none can have, is cairn.CodeBackupNotFound.
+// id none can have, is cairn.CodeBackupNotFound. One that is there is in what
+// Backups returns from then on, too.
 func (c *Cloud) Manifest(ctx context.Context, id string) (Manifest, error) {
+	m, err := c.manifest(ctx, id)
+	if err == nil {
+		c.note(backupFolder+id+backupSuffix, true)
+	}
+	return m, err
+}
+
+// manifest does the work of Manifest.
+func (c *Cloud) manifest(ctx context.Context, id string) (Manifest, error) {
 	name, ok := backupName(id)
 	if !ok {
 		return Manifest{}, c.noBackup(id)
