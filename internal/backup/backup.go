@@ -64,7 +64,8 @@ type Config struct {
 	Database Database
 	Device   Device
 	// Connect opens the cloud. It is called until it succeeds, and again when
-	// the bucket was not there.
+	// the bucket was not there or did not let us in: it reads anew what may have
+	// changed, such as credentials.
 	Connect func(ctx context.Context) (*cloud.Cloud, error)
 	// URL and Local are told in the status of the cloud.
 	URL   string
@@ -210,10 +211,12 @@ func (e *Engine) Connect(ctx context.Context) (*cloud.Cloud, error) {
 	})
 }
 
-// lost has the next operation connect anew when the bucket was not there, as
-// with a disk that was taken away.
+// lost has the next operation connect anew when this connection is of no more
+// use.
 func (e *Engine) lost(err error) error {
-	if cairn.CodeOf(err) == cairn.CodeBucketMissing {
+	switch cairn.CodeOf(err) {
+	case cairn.CodeBucketMissing, // as with a disk that was taken away
+		cairn.CodeRefused: // as with credentials that have expired
 		e.cloud.Store(nil)
 	}
 	return err
