@@ -7,6 +7,8 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -143,6 +145,60 @@ func TestStoreErrors(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNewCredentials replaces credentials in their file, while a daemon runs that
+// began with ones that nobody knows, and again after they have worked.
+func TestNewCredentials(t *testing.T) {
+	t.Parallel()
+	s := s3server.Shared(t)
+	bucket := s.Bucket(t)
+	file := filepath.Join(t.TempDir(), "credentials")
+	write := func(key, secret string) {
+		t.Helper()
+		text := fmt.Sprintf("[work]\naws_access_key_id = %s\naws_secret_access_key = %s\n", key, secret)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("nobody", "nothing")
+	d := harness.Start(t, harness.Options{
+		Args: []string{"--cloud", s3URL(s.URL, bucket) + "&profile=work"},
+		Env:  append(s.Env(), "AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "AWS_SHARED_CREDENTIALS_FILE="+file),
+	})
+	c := client.New(d.URL)
+	want := func(code cairn.Code) {
+		t.Helper()
+		if _, err := c.CreateBackup(t.Context()); err == nil != (code == "") || err != nil && cairn.CodeOf(err) != code {
+			t.Errorf("creating a backup: %v, want %q", err, code)
+		}
+	}
+	want(cairn.CodeKeyUnknown)
+	write(s.AccessKey, s.Secret)
+	want("")
+	key, secret := s.User(t)
+	allow := func(who string) {
+		s.Policy(t, bucket, fmt.Sprintf(`{"Statement": [{"Effect": "Allow", "Principal": {"AWS": [%q]}, "Action": "s3:*",
+			"Resource": ["arn:aws:s3:::%s", "arn:aws:s3:::%s/*"]}]}`, who, bucket, bucket))
+	}
+	allow(key)
+	write(key, secret)
+	want("") // those that it has are good still
+	if err := d.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	d = harness.Start(t, harness.Options{
+		Data: d.Data,
+		Args: []string{"--cloud", s3URL(s.URL, bucket) + "&profile=work"},
+		Env:  append(s.Env(), "AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "AWS_SHARED_CREDENTIALS_FILE="+file),
+	})
+	c = client.New(d.URL)
+	want("")
+	other, otherSecret := s.User(t)
+	allow(other) // and no longer the first
+	want(cairn.CodeDenied)
+	write(other, otherSecret)
+	want("")
 }
 
 // ask returns the status of an answer, and the problem that it tells of.

@@ -216,7 +216,7 @@ func (e *Engine) Connect(ctx context.Context) (*cloud.Cloud, error) {
 func (e *Engine) lost(err error) error {
 	switch cairn.CodeOf(err) {
 	case cairn.CodeBucketMissing, // as with a disk that was taken away
-		cairn.CodeRefused: // as with credentials that have expired
+		cairn.CodeNoCredentials, cairn.CodeKeyUnknown, cairn.CodeRefused, cairn.CodeExpired, cairn.CodeDenied: // there may be others by now
 		e.cloud.Store(nil)
 	}
 	return err

@@ -96,7 +96,7 @@ func TestExpired(t *testing.T) {
 	} {
 		before := connected
 		valid.Add(1)
-		if err := use(); cairn.CodeOf(err) != cairn.CodeRefused {
+		if err := use(); cairn.CodeOf(err) != cairn.CodeDenied {
 			t.Errorf("%s with a key that has expired: %v", name, err)
 		}
 		if err := use(); err != nil || connected != before+1 {

@@ -250,7 +250,7 @@ func TestLagFaults(t *testing.T) {
 		code    cairn.Code
 	}{
 		{fault.Outcome{Effect: fault.Fail}, cairn.CodeCloudLost},
-		{fault.Outcome{Effect: fault.Fail, Err: bucket.ErrRefused}, cairn.CodeRefused},
+		{fault.Outcome{Effect: fault.Fail, Err: bucket.ErrRefused}, cairn.CodeDenied},
 		{fault.Outcome{Effect: fault.Fail, Err: bucket.ErrMissing}, cairn.CodeBucketMissing},
 	} {
 		heads := 0

@@ -41,9 +41,9 @@ var outcomes = []struct {
 	answered bool // each time
 }{
 	{"no answer", []fault.Outcome{late}, cairn.CodeCloudLost, false},
-	{"no answer, then refused", []fault.Outcome{late, refused}, cairn.CodeRefused, false},
+	{"no answer, then refused", []fault.Outcome{late, refused}, cairn.CodeDenied, false},
 	{"no answer, then full", []fault.Outcome{late, full}, cairn.CodeDiskFull, false},
-	{"refused", []fault.Outcome{refused}, cairn.CodeRefused, true},
+	{"refused", []fault.Outcome{refused}, cairn.CodeDenied, true},
 	{"full", []fault.Outcome{full}, cairn.CodeDiskFull, true},
 }
 

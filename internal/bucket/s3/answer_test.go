@@ -110,6 +110,7 @@ func TestAnswers(t *testing.T) {
 	for _, c := range []struct {
 		status int
 		code   string // "" for an answer without a body
+		says   string
 		header http.Header
 		want   error
 		head   error // where the answer has no body; nil for want
@@ -127,6 +128,7 @@ func TestAnswers(t *testing.T) {
 			header: http.Header{"X-Amz-Bucket-Region": {"eu-west-1"}},
 		},
 		{status: 400, code: "AuthorizationHeaderMalformed", want: bucket.ErrSecret, head: bucket.ErrRejected},
+		{status: 400, code: "AuthorizationHeaderMalformed", says: "the region 'x' is wrong; expecting 'eu-west-1'", want: bucket.ErrRegion, head: bucket.ErrRejected},
 		{status: 507, code: "XMinioStorageFull", want: bucket.ErrFull},
 		{status: 403, code: "QuotaExceeded", want: bucket.ErrFull, head: bucket.ErrRefused},
 		{status: 503, code: "SlowDown", want: bucket.ErrBusy},
@@ -150,7 +152,7 @@ func TestAnswers(t *testing.T) {
 				}
 				w.Header().Set("Content-Type", "application/xml")
 				w.WriteHeader(c.status)
-				fmt.Fprintf(w, `<?xml version="1.0"?><Error><Code>%s</Code><Message>no</Message></Error>`, c.code)
+				fmt.Fprintf(w, `<?xml version="1.0"?><Error><Code>%s</Code><Message>%s</Message></Error>`, c.code, c.says)
 			})
 			b := open(t, server)
 			for name, call := range calls {
@@ -515,5 +517,30 @@ func TestForeign(t *testing.T) {
 		if got, err := b.Foreign(t.Context(), "p"); got != c.want || err != nil {
 			t.Errorf("Foreign among %q is %q, %v, want %q", c.keys, got, err, c.want)
 		}
+	}
+}
+
+// TestSSO has a session of SSO that is over.
+func TestSSO(t *testing.T) {
+	credentials(t, "", "")
+	file := t.TempDir() + "/config"
+	if err := os.WriteFile(file, []byte(`[profile work]
+sso_session = ours
+sso_account_id = 111122223333
+sso_role_name = backups
+[sso-session ours]
+sso_region = us-east-1
+sso_start_url = http://127.0.0.1:1/start
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_CONFIG_FILE", file)
+	t.Setenv("HOME", t.TempDir())
+	b, err := s3.Open(t.Context(), s3.Location{Bucket: "bucket", Endpoint: "http://127.0.0.1:1", Profile: "work"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Get(t.Context(), "name"); !errors.Is(err, bucket.ErrExpired) || bucket.Transient(err) {
+		t.Errorf("Get without a session: %v, want ErrExpired", err)
 	}
 }

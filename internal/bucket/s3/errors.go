@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
@@ -164,8 +164,17 @@ func regionOf(response *smithyhttp.ResponseError, api smithy.APIError) string {
 	if status/100 != 3 && status != http.StatusBadRequest {
 		return ""
 	}
-	return response.Response.Header.Get("X-Amz-Bucket-Region")
+	if region := response.Response.Header.Get("X-Amz-Bucket-Region"); region != "" {
+		return region
+	}
+	if found := expecting.FindStringSubmatch(api.ErrorMessage()); found != nil {
+		return found[1]
+	}
+	return ""
 }
+
+// expecting is how a store says which region it wants a request to be signed for.
+var expecting = regexp.MustCompile(`expecting '([a-z0-9-]+)'`)
 
 // skewed reports whether a call was refused for a wrong clock: the SDK compares
 // it with that of the answer.
@@ -212,9 +221,10 @@ func network(err error) error {
 // noCredentials wraps an error of finding credentials.
 func noCredentials(err error) error {
 	answer := &bucket.Answer{Class: bucket.ErrNoCredentials, Said: reason(err), Err: err}
-	if _, ok := errors.AsType[*ssocreds.InvalidTokenError](err); ok {
-		answer.Class = bucket.ErrExpired
-	} else if strings.Contains(err.Error(), "no EC2 IMDS role") { // the last place that is looked at
+	switch text := err.Error(); { // most of these errors have no type
+	case strings.Contains(text, "SSO token"), strings.Contains(text, "SSO session"):
+		answer.Class, answer.Said = bucket.ErrExpired, "that of SSO, or it has not begun"
+	case strings.Contains(text, "no EC2 IMDS role"): // the last place that is looked at
 		answer.Said = "neither the environment nor the files of the AWS tools have any"
 	}
 	return answer
