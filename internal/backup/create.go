@@ -70,16 +70,8 @@ func (e *Engine) create(ctx context.Context, scope cairn.Scope, report Report, r
 	}
 	b := e.newBackup(scope)
 	report(b, cairn.Progress{})
-	// A place can turn into another one unnoticed, as with the disks that are
-	// mounted at one path: looked at first, and again before it counts.
-	if err := c.Check(ctx); err != nil {
-		return b, e.lost(err)
-	}
 	u := newUpload(e, c, b, report)
 	defer u.close()
-	if scope == cairn.ScopeAll {
-		u.beginJournal(ctx)
-	}
 	err = u.run(ctx, read)
 	if err == nil {
 		err = u.finish(ctx)
@@ -176,6 +168,9 @@ func (u *upload) index(ctx context.Context, s *segment.Segment, parts []segment.
 
 // beginJournal forgets what creations before this one have uploaded.
 func (u *upload) beginJournal(ctx context.Context) {
+	if u.backup.Scope != cairn.ScopeAll {
+		return
+	}
 	if err := u.e.cfg.Database.BeginJournal(ctx, u.e.cfg.Database.Stats().Line, u.c.ID()); err != nil && ctx.Err() == nil {
 		u.e.cfg.Log.Warn("the journal of uploads cannot be written", "err", err)
 	}

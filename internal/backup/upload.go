@@ -24,6 +24,7 @@ type upload struct {
 	c      *cloud.Cloud
 	report Report
 
+	checked chan struct{} // closed when the place was looked at
 	catalog *segment.Catalog
 	memory  *semaphore.Weighted // bytes of runs that are filled or encoded
 	free    chan *run           // that can be filled
@@ -70,6 +71,7 @@ func newUpload(e *Engine, c *cloud.Cloud, b cairn.Backup, report Report) *upload
 		c:       c,
 		backup:  b,
 		report:  report,
+		checked: make(chan struct{}),
 		catalog: segment.NewCatalog(e.cfg.Spool, e.cfg.Catalog),
 		free:    make(chan *run, e.cfg.Workers+1),
 		full:    make(chan *run),
@@ -83,7 +85,9 @@ func newUpload(e *Engine, c *cloud.Cloud, b cairn.Backup, report Report) *upload
 	return u
 }
 
-// run uploads what read gives to begin and row.
+// run uploads what read gives to begin and row. A place can turn into another one
+// unnoticed, as with the disks that are mounted at one path: it is looked at
+// before anything is sent, and by create again before that counts.
 func (u *upload) run(ctx context.Context, read func(context.Context, *upload) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	u.ctx = ctx
@@ -93,6 +97,14 @@ func (u *upload) run(ctx context.Context, read func(context.Context, *upload) er
 			return err
 		}
 		return u.dispatch()
+	}))
+	group.Go(guarded(func() error {
+		if err := u.c.Check(ctx); err != nil {
+			return err
+		}
+		u.beginJournal(ctx)
+		close(u.checked)
+		return nil
 	}))
 	var encoding sync.WaitGroup
 	encoding.Add(u.e.cfg.Workers)
@@ -284,6 +296,11 @@ func (r *run) reset() {
 
 // send puts parts into the bucket.
 func (u *upload) send() error {
+	select {
+	case <-u.checked:
+	case <-u.ctx.Done():
+		return context.Cause(u.ctx)
+	}
 	for {
 		p := u.outbox.pop()
 		if p == nil {
