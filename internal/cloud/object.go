@@ -8,14 +8,9 @@ import (
 	"io"
 	"strings"
 
-	"cairn"
 	"cairn/internal/bucket"
 	"cairn/internal/segment"
 )
-
-// bodyTries is how often an object is read whose body is cut off. The pauses
-// are those of opening it again.
-const bodyTries = 3
 
 // maxWhole is the largest object that is read in one piece, in bytes: 48 MiB,
 // more than a part with one document of cairn.MaxDocumentBytes has.
@@ -32,25 +27,6 @@ func (c *Cloud) Put(ctx context.Context, name string, content io.ReadSeeker) err
 		return c.failure(ctx, "writing", name, err)
 	}
 	return nil
-}
-
-// A reader names the object in its errors.
-type reader struct {
-	io.ReadCloser
-	ctx   context.Context // of the Get that opened it
-	cloud *Cloud
-	name  string
-	err   error // the last one but io.EOF
-}
-
-// Read implements io.Reader.
-func (r *reader) Read(p []byte) (int, error) {
-	n, err := r.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
-		r.err = r.cloud.failure(r.ctx, "reading", r.name, err)
-		err = r.err
-	}
-	return n, err
 }
 
 // Read reads an object that must have exactly o.Size bytes, into the memory of
@@ -76,24 +52,16 @@ func (c *Cloud) Read(ctx context.Context, o segment.Object, dst []byte) ([]byte,
 }
 
 // read reads an object into the memory of dst, as far as that goes, and stops
-// behind limit: more bytes than limit say that there are more. It begins anew
-// when the body is cut off. Errors are those of the bucket.
-func (c *Cloud) read(ctx context.Context, name string, dst []byte, limit int64) ([]byte, error) {
-	for try := 1; ; try++ {
-		body, err := c.cfg.Bucket.Get(ctx, name)
-		if err != nil {
-			return nil, err
-		}
+// behind limit: more bytes than limit say that there are more. Errors are those
+// of the bucket.
+func (c *Cloud) read(ctx context.Context, name string, dst []byte, limit int64) (data []byte, err error) {
+	err = bucket.Read(ctx, c.cfg.Bucket, name, func(r io.Reader) error {
 		b := bytes.NewBuffer(dst[:0])
-		_, err = b.ReadFrom(io.LimitReader(body, limit+1))
-		body.Close() // it was only read
-		if err == nil {
-			return b.Bytes(), nil
-		}
-		if try == bodyTries || !bucket.Transient(err) || ctx.Err() != nil {
-			return nil, err
-		}
-	}
+		_, err := b.ReadFrom(io.LimitReader(r, limit+1))
+		data = b.Bytes()
+		return err
+	})
+	return data, err
 }
 
 // Parts returns the parts of a segment of a manifest, in their order: the one
@@ -105,46 +73,31 @@ func (c *Cloud) Parts(ctx context.Context, s segment.Segment) ([]segment.Part, e
 		}
 		return []segment.Part{*s.Part}, nil
 	}
-	for try := 1; ; try++ {
-		parts, cut, err := c.readIndex(ctx, s)
-		if !cut || try == bodyTries || !bucket.Transient(err) || ctx.Err() != nil {
-			return parts, err
-		}
-	}
-}
-
-// readIndex does the work of Parts for an index. cut reports that the body
-// could not be read to its end.
-func (c *Cloud) readIndex(ctx context.Context, s segment.Segment) (parts []segment.Part, cut bool, err error) {
-	body, err := c.cfg.Bucket.Get(ctx, s.Index.Name)
+	var parts []segment.Part
+	var damage error // of what was read
+	err := bucket.Read(ctx, c.cfg.Bucket, s.Index.Name, func(r io.Reader) error {
+		parts, damage = segment.ReadIndex(r, c.identity, s)
+		return nil
+	})
 	if err != nil {
-		return nil, false, c.failure(ctx, "reading", s.Index.Name, err)
+		return nil, c.failure(ctx, "reading", s.Index.Name, err)
 	}
-	r := &reader{ReadCloser: body, ctx: ctx, cloud: c, name: s.Index.Name}
-	defer r.Close() // it was only read
-	parts, err = segment.ReadIndex(r, c.identity, s)
-	if r.err != nil {
-		return nil, true, r.err
-	}
-	if err != nil {
-		return nil, false, c.Unreadable(s.Index.Name, err)
+	if damage != nil {
+		return nil, c.Unreadable(s.Index.Name, damage)
 	}
 	names := make(map[string]bool, len(parts))
 	for _, p := range parts {
 		if !isLinesName(partFolder, p.Name) || names[p.Name] {
-			return nil, false, c.Damaged(s.Index.Name, "it names an object as cairn does not")
+			return nil, c.Damaged(s.Index.Name, "it names an object as cairn does not")
 		}
 		names[p.Name] = true
 	}
-	return parts, false, nil
+	return parts, nil
 }
 
 // Unreadable returns err, with which package segment refused an object, as an
-// error that names it. One of reading the object, an *cairn.Error, stays.
+// error that names it.
 func (c *Cloud) Unreadable(name string, err error) error {
-	if e, ok := errors.AsType[*cairn.Error](err); ok && !errors.Is(err, segment.ErrDamaged) {
-		return e
-	}
 	if errors.Is(err, segment.ErrFormat) {
 		return c.tooNew(name)
 	}

@@ -288,7 +288,5 @@ func TestUnreadable(t *testing.T) {
 			t.Errorf("%v does not wrap its cause", err)
 		}
 	}
-	lost := &cairn.Error{Code: cairn.CodeCloudLost, Message: "m", Hint: "h"}
-	wantError(t, c.Unreadable("parts/x", fmt.Errorf("reading: %w", lost)), cairn.CodeCloudLost)
 	wantError(t, c.Damaged("parts/y", "it is odd"), cairn.CodeDamaged, "parts/y", "it is odd.")
 }

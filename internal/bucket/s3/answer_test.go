@@ -291,7 +291,7 @@ func TestNoConnection(t *testing.T) {
 		"TLS where there is none":    {strings.Replace(plain.URL, "http:", "https:", 1), bucket.ErrTLS, "HTTPS client"},
 		"no such host":               {"http://no-such-host.invalid", bucket.ErrHost, "no-such-host.invalid"},
 		"nobody listens":             {gone.URL, bucket.ErrUnreachable, "refused"},
-		"nobody answers":             {"http://" + silent.Addr().String(), bucket.ErrUnreachable, "timeout"},
+		"nobody answers":             {"http://" + silent.Addr().String(), bucket.ErrUnreachable, "stands still"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, err := s3.OpenImpatient(t.Context(), s3.Location{Bucket: "bucket", Endpoint: c.endpoint}, 200*time.Millisecond)

@@ -5,10 +5,13 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -145,35 +148,51 @@ func (e *credentialsError) Unwrap() error { return e.err }
 // for too, so that what is written counts for both.
 type lively struct {
 	net.Conn
-	stall time.Duration
+	stall   time.Duration
+	stalled atomic.Bool // it stood still, and is of no more use
 }
+
+// errStall is what a connection fails with that stood still.
+var errStall = errors.New("the connection stands still")
 
 // Read implements net.Conn.
 func (c *lively) Read(p []byte) (int, error) {
-	if err := c.alive(); err != nil {
-		return 0, err
-	}
-	return c.Conn.Read(p)
+	c.live()
+	n, err := c.Conn.Read(p)
+	return n, c.explain(err)
 }
 
 // Write implements net.Conn. A large p is written in pieces, each of which counts.
 func (c *lively) Write(p []byte) (n int, err error) {
 	const most = 64 << 10
-	for first := true; first || n < len(p); first = false {
-		if err := c.alive(); err != nil {
-			return n, err
-		}
-		m, err := c.Conn.Write(p[n:min(len(p), n+most)])
+	for err == nil && n < len(p) {
+		var m int
+		c.live()
+		m, err = c.Conn.Write(p[n:min(len(p), n+most)])
 		n += m
-		if err != nil {
-			return n, err
-		}
 	}
-	return n, c.alive()
+	c.live()
+	return n, c.explain(err)
 }
 
-// alive has the time begin anew.
-func (c *lively) alive() error { return c.SetDeadline(time.Now().Add(c.stall)) }
+// live has the time begin anew.
+func (c *lively) live() {
+	if !c.stalled.Load() {
+		_ = c.SetDeadline(time.Now().Add(c.stall)) // if it is closed, what follows says so
+	}
+}
+
+// explain returns errStall for whatever comes of a connection that stood still: it
+// is closed for one side when the other has found out.
+func (c *lively) explain(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.stalled.Store(true)
+	}
+	if err != nil && c.stalled.Load() {
+		return errStall
+	}
+	return err
+}
 
 // errNotStore is what a guard says.
 type errNotStore struct{ said string }

@@ -257,6 +257,9 @@ func reason(err error) string {
 	if verification, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return verification.Err.Error()
 	}
+	if errors.Is(err, errStall) {
+		return errStall.Error()
+	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op.Err.Error()
 	}
