@@ -11,8 +11,8 @@ import (
 // Retry returns b with calls that are tried again while the store does not
 // answer, or fails for an unknown cause. Put is settled as by [Create]; Delete
 // that fails is ErrUnknown besides when a try had no answer, since that may
-// still be carried out; Get is tried again until the object is open, not while
-// it is read; List goes on after the object that it yielded last.
+// still be carried out; Get is tried again until the object is open, and [Read]
+// reads it again too; List goes on after the object that it yielded last.
 func Retry(b Bucket, policy Policy) Bucket {
 	return &retrying{b, policy}
 }
