@@ -11,8 +11,11 @@ SYSTEMS := $(foreach os,linux darwin windows,$(os)/amd64 $(os)/arm64)
 # The end-to-end tests run the binary, which the test cache does not see.
 E2E = CAIRN_BIN='$(CURDIR)/$(BIN)' scripts/gotest.sh -count=1 ./test/...
 
+# The packages that keep in a store what they make.
+ENGINE = ./internal/backup ./internal/cloud
+
 .DEFAULT_GOAL := help
-.PHONY: help build run run-s3 test test-long unit e2e lint cross deps bench fmt clean
+.PHONY: help build run run-s3 test test-long unit stores e2e lint cross deps bench fmt clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,15 +34,21 @@ $(S3): tools/go.mod tools/go.sum
 	CGO_ENABLED=0 go -C tools build -trimpath -buildvcs=false -o ../$@ github.com/versity/versitygw/cmd/versitygw
 	touch $@
 
-test: ## everything that must pass: deps, lint, cross, unit, e2e
-	@MAKE='$(MAKE)' scripts/steps.sh deps lint cross unit e2e
+test: ## everything that must pass: deps, lint, cross, unit, stores, e2e
+	@MAKE='$(MAKE)' scripts/steps.sh deps lint cross unit stores e2e
 
 test-long: deps build $(S3) ## the tests at full size
 	CAIRN_LONG=1 scripts/gotest.sh -timeout 1h $$(go list ./... | grep -vE '^cairn/test(/|$$)')
+	CAIRN_LONG=1 CAIRN_TEST_STORE=folder scripts/gotest.sh -timeout 1h $(ENGINE)
+	CAIRN_LONG=1 CAIRN_TEST_STORE=s3 scripts/gotest.sh -timeout 1h $(ENGINE)
 	CAIRN_LONG=1 $(E2E) -timeout 3h
 
 unit: $(S3) ## the tests of the packages, with the race detector
 	CGO_ENABLED=1 scripts/gotest.sh -race -timeout 20m $$(go list ./... | grep -vE '^cairn/test(/|$$)')
+
+stores: $(S3) ## the tests of the engine on a folder and on an S3 server
+	CAIRN_TEST_STORE=folder scripts/gotest.sh -timeout 20m $(ENGINE)
+	CAIRN_TEST_STORE=s3 scripts/gotest.sh -timeout 20m $(ENGINE)
 
 e2e: build $(S3) ## the end-to-end tests, on the binary
 	$(E2E) -timeout 20m

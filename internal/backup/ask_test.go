@@ -14,7 +14,7 @@ import (
 
 	"cairn"
 	"cairn/internal/bucket"
-	"cairn/internal/bucket/memory"
+	"cairn/test/stores"
 )
 
 // A deaf bucket is a folder on a server that can be gone: a call waits until it is
@@ -57,7 +57,7 @@ func (d *deaf) List(ctx context.Context, prefix string) iter.Seq2[bucket.Object,
 // when it is back, it answers.
 func TestDeafBucket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &deaf{Bucket: new(memory.Bucket)}
+		store := &deaf{Bucket: stores.New(t)}
 		h := newHouse(t, store)
 		h.apply(doc("a", "", 10))
 		b := h.create()

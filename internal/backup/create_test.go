@@ -18,14 +18,14 @@ import (
 	"cairn/internal/backup"
 	"cairn/internal/bucket"
 	"cairn/internal/bucket/fault"
-	"cairn/internal/bucket/memory"
+	"cairn/test/stores"
 )
 
 // TestRoundTrip creates, changes and restores databases of several sizes.
 func TestRoundTrip(t *testing.T) {
 	for _, test := range []struct{ documents, size int }{{0, 0}, {1, 100}, {30, 5000}, {800, 2000}} {
 		t.Run(fmt.Sprint(test.documents), func(t *testing.T) {
-			h := newHouse(t, new(memory.Bucket))
+			h := newHouse(t, stores.New(t))
 			h.fill(test.documents, test.size)
 			want := h.db.Stats()
 			b := h.create()
@@ -59,7 +59,7 @@ func TestRoundTrip(t *testing.T) {
 
 // TestDeletedDatabase backs up a database without documents that had some.
 func TestDeletedDatabase(t *testing.T) {
-	h := newHouse(t, new(memory.Bucket))
+	h := newHouse(t, stores.New(t))
 	h.apply(doc("a", "", 10), doc("b", "", 10))
 	h.apply(deletion("a"), deletion("b"))
 	b := h.create()
@@ -102,7 +102,7 @@ func TestManifest(t *testing.T) {
 		for _, retry := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, retry=%t", test.name, retry), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					store := new(memory.Bucket)
+					store := stores.New(t)
 					var b bucket.Bucket = fault.New(store, test.decide)
 					if retry {
 						b = bucket.Retry(b, bucket.Policy{})
@@ -128,7 +128,7 @@ func TestManifest(t *testing.T) {
 
 // TestTakenID has a creation take another id when another device has the first.
 func TestTakenID(t *testing.T) {
-	store := new(memory.Bucket)
+	store := stores.New(t)
 	now := time.Date(2026, 11, 23, 7, 25, 41, 0, time.UTC)
 	draws := []uint32{7, 7, 7, 8}
 	h := openHouse(t, t.TempDir(), store, func(cfg *backup.Config) {
@@ -193,7 +193,7 @@ func chosen(err error, docs ...cairn.Document) iter.Seq2[cairn.Document, error] 
 
 // TestCreateFrom makes backups of chosen assets, which are kept apart.
 func TestCreateFrom(t *testing.T) {
-	store := new(memory.Bucket)
+	store := stores.New(t)
 	h := newHouse(t, store)
 	h.apply(doc("a", "live", 10))
 	docs := []cairn.Document{at(700, doc("x", "", 10)), doc("big", "in a part of its own", 8<<20), at(3, doc("y", "", 10))}
@@ -256,7 +256,7 @@ func TestCreateFrom(t *testing.T) {
 // and nothing is listed.
 func TestSpoolFails(t *testing.T) {
 	for _, what := range []string{"part", "index"} {
-		store := new(memory.Bucket)
+		store := stores.New(t)
 		h := openHouse(t, t.TempDir(), store, sequential)
 		h.apply(doc("a", "", 10), doc("big", "in a part of its own", 8<<20), doc("b", "", 10))
 		spool := filepath.Join(h.dir, "spool")
@@ -284,7 +284,7 @@ func TestSpoolFails(t *testing.T) {
 
 // TestProgress has progress of every kind only grow, up to everything.
 func TestProgress(t *testing.T) {
-	h := newHouse(t, new(memory.Bucket))
+	h := newHouse(t, stores.New(t))
 	h.apply(large().documents...)
 	_, stats := folded(byHand())
 	hand := h.commit(stats, byHand(), nil)
@@ -312,7 +312,7 @@ func TestProgress(t *testing.T) {
 
 // TestLast tells what was backed up last, and what changed since.
 func TestLast(t *testing.T) {
-	store := new(memory.Bucket)
+	store := stores.New(t)
 	h := newHouse(t, store)
 	check := func(what string, id string, changes int64) {
 		t.Helper()
@@ -369,7 +369,7 @@ func TestLast(t *testing.T) {
 // TestLastOfTwo tells of no backup that another device deleted, once that was
 // seen.
 func TestLastOfTwo(t *testing.T) {
-	h := newHouse(t, new(memory.Bucket))
+	h := newHouse(t, stores.New(t))
 	h.apply(doc("a", "", 10))
 	first := h.create()
 	h.apply(doc("b", "", 10))
@@ -401,7 +401,7 @@ func TestLastOfTwo(t *testing.T) {
 // does not answer.
 func TestConnecting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, &gated{Bucket: new(memory.Bucket), before: func(ctx context.Context, _ string) { <-ctx.Done() }})
+		h := newHouse(t, &gated{Bucket: stores.New(t), before: func(ctx context.Context, _ string) { <-ctx.Done() }})
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		ended := make(chan error)
@@ -433,7 +433,7 @@ func TestConnecting(t *testing.T) {
 
 // TestObjects pins what a creation and a deletion leave in the bucket.
 func TestObjects(t *testing.T) {
-	store := new(memory.Bucket)
+	store := stores.New(t)
 	h := newHouse(t, store)
 	h.apply(doc("a", "", 10), doc("big", "in a part of its own", 8<<20), doc("b", "", 10))
 	kinds := func() map[string]int {

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"cairn"
-	"cairn/internal/bucket/memory"
+	"cairn/test/stores"
 )
 
 // A victim is a house whose live database must survive what is tried with it.
@@ -122,7 +122,7 @@ func TestDamage(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			store := new(memory.Bucket)
+			store := stores.New(t)
 			h := newHouse(t, store)
 			b := test.make(h)
 			h.apply(doc("live", "in no backup", 100), deletion("a"))
@@ -180,7 +180,7 @@ func (v victim) checkDamage(name string, d damage, id string) {
 
 // TestMixUps has objects in the place of others.
 func TestMixUps(t *testing.T) {
-	store := new(memory.Bucket)
+	store := stores.New(t)
 	h := newHouse(t, store)
 	_, stats := folded(byHand())
 	b := h.commit(stats, byHand(), nil)
@@ -193,7 +193,7 @@ func TestMixUps(t *testing.T) {
 	v := watch(h)
 	own := objects(t, store)
 
-	foreignStore := new(memory.Bucket)
+	foreignStore := stores.New(t)
 	foreigner := newHouse(t, foreignStore)
 	foreigner.commit(stats, longer, nil)
 	foreign := objects(t, foreignStore)
@@ -247,7 +247,7 @@ func TestMixUps(t *testing.T) {
 // TestDamagedManifestIsNotListed has one that cannot be read named, and the
 // others listed.
 func TestDamagedManifestIsNotListed(t *testing.T) {
-	store := new(memory.Bucket)
+	store := stores.New(t)
 	h := newHouse(t, store)
 	h.apply(doc("a", "", 10))
 	good, bad := h.create(), h.create()
@@ -275,7 +275,7 @@ func TestDamagedDatabase(t *testing.T) {
 	hash := cairn.ContentHash(victim.JSON)
 	for name, where := range map[string][]byte{"text": []byte("victim sound"), "hash": hash[:]} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, new(memory.Bucket))
+			h := newHouse(t, stores.New(t))
 			h.apply(large().documents...)
 			h.apply(victim)
 			b := h.create()

@@ -19,8 +19,8 @@ import (
 	"cairn/internal/backup"
 	"cairn/internal/bucket"
 	"cairn/internal/bucket/fault"
-	"cairn/internal/bucket/memory"
 	"cairn/internal/segment"
+	"cairn/test/stores"
 )
 
 // A scene is a data folder and a bucket before an operation: a database that a
@@ -54,7 +54,7 @@ func large() shape {
 // newScene makes the scene of a shape.
 func newScene(t *testing.T, shape shape) scene {
 	t.Helper()
-	store := new(memory.Bucket)
+	store := stores.New(t)
 	h := newHouse(t, store)
 	h.apply(doc("gone", "soon", 10))
 	h.apply(shape.documents...)
@@ -76,7 +76,7 @@ func newScene(t *testing.T, shape shape) scene {
 }
 
 // enter opens a house on copies of the scene. The bucket is the copy's.
-func (s scene) enter(t testing.TB, through func(bucket.Bucket) bucket.Bucket) (h *house, store *memory.Bucket) {
+func (s scene) enter(t testing.TB, through func(bucket.Bucket) bucket.Bucket) (h *house, store bucket.Bucket) {
 	t.Helper()
 	store = bucketOf(t, s.objects)
 	h = openHouse(t, copyOf(t, s.dir), through(store), sequential)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,7 +24,10 @@ import (
 	"cairn/internal/bucket"
 	"cairn/internal/cloud"
 	"cairn/internal/database"
+	"cairn/test/stores"
 )
+
+func TestMain(m *testing.M) { os.Exit(stores.Main(m.Run)) }
 
 // A house is one device: a data folder with a database, and an engine that backs
 // it up to a bucket.
@@ -369,13 +373,21 @@ func (h *house) checkTidy(restarted bool) {
 }
 
 // A sample chooses some of many trials that are alike: all with CAIRN_LONG, else
-// a share, of which the race detector, being slow, gets a third. The test logs
-// the seed.
+// a share, of which the race detector and stores that are not in memory, being
+// slow, get a third.
 type sample struct{ *rand.Rand }
 
+// newSample returns one that a run with CAIRN_SEED draws again.
 func newSample(t *testing.T) sample {
+	t.Helper()
 	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	if text := os.Getenv("CAIRN_SEED"); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("CAIRN_SEED: %v", err)
+		}
+	}
+	t.Logf("CAIRN_SEED=%d draws the same again", seed)
 	return sample{rand.New(rand.NewPCG(seed, 0))}
 }
 
@@ -384,7 +396,7 @@ func (s sample) has(percent float64) bool {
 	if os.Getenv("CAIRN_LONG") != "" {
 		return true
 	}
-	if raced {
+	if raced || !stores.InMemory() {
 		percent /= 3
 	}
 	return s.Float64()*100 < percent

@@ -11,8 +11,8 @@ import (
 
 	"cairn"
 	"cairn/internal/backup"
-	"cairn/internal/bucket/memory"
 	"cairn/internal/segment"
+	"cairn/test/stores"
 )
 
 // TestFullSpoolMemory has a store that takes nothing and a spool without room: a
@@ -25,7 +25,7 @@ func TestFullSpoolMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 		gate, rows := new(turnstile), 0
-		h := newHouse(t, new(memory.Bucket))
+		h := newHouse(t, stores.New(t))
 		h.create() // makes the cloud
 		var docs []cairn.Document
 		for i := range 8 {

@@ -19,8 +19,8 @@ import (
 	"cairn"
 	"cairn/internal/backup"
 	"cairn/internal/bucket"
-	"cairn/internal/bucket/memory"
 	"cairn/internal/segment"
+	"cairn/test/stores"
 )
 
 // TestSpill has a store that takes nothing: parts wait in files, and the scan
@@ -35,7 +35,7 @@ func TestSpill(t *testing.T) {
 // back other bytes than were written to them.
 func testSpill(t *testing.T, cancelled, spoiled bool) {
 	gate := make(chan struct{})
-	store := new(memory.Bucket)
+	store := stores.New(t)
 	var puts atomic.Int64
 	slow := &gated{Bucket: store, before: func(ctx context.Context, name string) {
 		if strings.HasPrefix(name, "parts/") {
@@ -111,7 +111,7 @@ func testSpill(t *testing.T, cancelled, spoiled bool) {
 func TestSpillWithoutRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
-		slow := &gated{Bucket: new(memory.Bucket), before: func(_ context.Context, name string) {
+		slow := &gated{Bucket: stores.New(t), before: func(_ context.Context, name string) {
 			if strings.HasPrefix(name, "parts/") {
 				<-gate
 			}
@@ -265,7 +265,7 @@ func TestCreateMemory(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				gate, store := new(turnstile), new(memory.Bucket)
+				gate, store := new(turnstile), stores.New(t)
 				h := newHouse(t, store)
 				h.apply(docs...)
 				h.create()
@@ -335,7 +335,7 @@ func TestRestoreMemory(t *testing.T) {
 		_, stats := folded(segments)
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				gate, store := new(turnstile), new(memory.Bucket)
+				gate, store := new(turnstile), stores.New(t)
 				h := newHouse(t, store)
 				b := h.commit(stats, segments, nil)
 				_, m := h.manifest(b.ID)
@@ -399,7 +399,7 @@ func (c *counting) Replace(ctx context.Context, r cairn.Replacement, fill func(f
 // they are: what is kept of each beside its line is not among the bytes.
 func TestTinyDocuments(t *testing.T) {
 	const most = 32_768
-	h := newHouse(t, new(memory.Bucket))
+	h := newHouse(t, stores.New(t))
 	var docs []cairn.Document
 	for n := range most + 10 {
 		docs = append(docs, cairn.Document{Collection: "tags", ID: fmt.Sprint("t", n), JSON: []byte("{}")})

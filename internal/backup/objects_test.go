@@ -11,9 +11,9 @@ import (
 
 	"cairn"
 	"cairn/internal/bucket"
-	"cairn/internal/bucket/memory"
 	"cairn/internal/cloud"
 	"cairn/internal/segment"
+	"cairn/test/stores"
 )
 
 // objects returns what is in a bucket, by name.
@@ -39,9 +39,9 @@ func objects(t testing.TB, b bucket.Bucket) map[string]string {
 }
 
 // bucketOf returns a bucket with these objects.
-func bucketOf(t testing.TB, objects map[string]string) *memory.Bucket {
+func bucketOf(t testing.TB, objects map[string]string) bucket.Bucket {
 	t.Helper()
-	b := new(memory.Bucket)
+	b := stores.New(t)
 	for name, data := range objects {
 		put(t, b, name, data)
 	}

@@ -10,9 +10,9 @@ import (
 
 	"cairn"
 	"cairn/internal/backup"
-	"cairn/internal/bucket/memory"
 	"cairn/internal/database"
 	"cairn/internal/segment"
+	"cairn/test/stores"
 )
 
 // A fragile database tells reach what of Replace it is about to do.
@@ -52,7 +52,7 @@ func TestPanic(t *testing.T) {
 			var puts atomic.Int64
 			begun.Add(2)
 			landed.Add(2)
-			gate := &gated{Bucket: new(memory.Bucket), before: func(_ context.Context, name string) {
+			gate := &gated{Bucket: stores.New(t), before: func(_ context.Context, name string) {
 				if strings.HasPrefix(name, "parts/") {
 					reach(doing)
 				}

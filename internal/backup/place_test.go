@@ -13,26 +13,29 @@ import (
 	"cairn"
 	"cairn/internal/backup"
 	"cairn/internal/bucket"
-	"cairn/internal/bucket/memory"
 	"cairn/internal/cloud"
 	"cairn/internal/segment"
+	"cairn/test/stores"
 )
 
 // A mount is a place where one bucket is, and can be replaced by another.
-type mount struct{ at atomic.Pointer[memory.Bucket] }
+type mount struct{ at atomic.Pointer[bucket.Bucket] }
+
+func (m *mount) set(b bucket.Bucket) { m.at.Store(&b) }
+func (m *mount) get() bucket.Bucket  { return *m.at.Load() }
 
 func (m *mount) Put(ctx context.Context, name string, content io.ReadSeeker) error {
-	return m.at.Load().Put(ctx, name, content)
+	return m.get().Put(ctx, name, content)
 }
 func (m *mount) Get(ctx context.Context, name string) (io.ReadCloser, error) {
-	return m.at.Load().Get(ctx, name)
+	return m.get().Get(ctx, name)
 }
 func (m *mount) Head(ctx context.Context, name string) (bucket.Object, error) {
-	return m.at.Load().Head(ctx, name)
+	return m.get().Head(ctx, name)
 }
-func (m *mount) Delete(ctx context.Context, name string) error { return m.at.Load().Delete(ctx, name) }
+func (m *mount) Delete(ctx context.Context, name string) error { return m.get().Delete(ctx, name) }
 func (m *mount) List(ctx context.Context, prefix string) iter.Seq2[bucket.Object, error] {
-	return m.at.Load().List(ctx, prefix)
+	return m.get().List(ctx, prefix)
 }
 
 // A place is what can be where the cloud was.
@@ -50,7 +53,7 @@ type place struct {
 func TestReplacedPlace(t *testing.T) {
 	for _, p := range []place{
 		{"another cloud", func(t *testing.T, _ *house, _ map[string]string) map[string]string {
-			store := new(memory.Bucket)
+			store := stores.New(t)
 			newHouse(t, store).create()
 			return objects(t, store)
 		}, cairn.CodeBucketMissing, "is not the one that was opened", cairn.CodeBucketMissing},
@@ -59,7 +62,7 @@ func TestReplacedPlace(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			store := new(memory.Bucket)
+			store := stores.New(t)
 			if _, err := cloud.Open(t.Context(), cloud.Config{Bucket: store, Keys: t.TempDir(), Identity: c.Identity(), Log: slog.New(slog.DiscardHandler)}); err != nil {
 				t.Fatal(err)
 			}
@@ -81,12 +84,12 @@ func TestReplacedPlace(t *testing.T) {
 
 // replace has the place turn into this one at a stage of a creation.
 func (p place) replace(t *testing.T, stage string) {
-	store, other, at := new(memory.Bucket), new(memory.Bucket), new(mount)
-	at.at.Store(store)
+	store, other, at := stores.New(t), stores.New(t), new(mount)
+	at.set(store)
 	now := "" // the stage at which the place changes
 	change := func(stage string) {
 		if now != "" && strings.HasPrefix(stage, now) {
-			at.at.Store(other)
+			at.set(other)
 		}
 	}
 	h := openHouse(t, t.TempDir(), &gated{Bucket: at, before: func(_ context.Context, name string) { change(name) }}, func(cfg *backup.Config) {
@@ -100,14 +103,14 @@ func (p place) replace(t *testing.T, stage string) {
 	own, there := objects(t, store), objects(t, other)
 	code := p.amid
 	if now = stage; stage == "before" {
-		at.at.Store(other)
+		at.set(other)
 		code = p.code
 	}
 	b, err := h.engine.Create(t.Context(), ignore)
 	if cairn.CodeOf(err) != code || !strings.Contains(err.Error(), p.says) {
 		t.Errorf("it made %q, with the error %v, want %s", b.ID, err, code)
 	}
-	if at.at.Load() != other {
+	if at.get() != other {
 		t.Fatal("the place did not change")
 	}
 	if now := named(objects(t, other), "backups/"); !slices.Equal(now, named(there, "backups/")) {
@@ -120,7 +123,7 @@ func (p place) replace(t *testing.T, stage string) {
 		t.Error("something was written to the other place")
 	}
 	now = ""
-	at.at.Store(store)
+	at.set(store)
 	b = h.create()
 	if list := h.list(); len(list) != 2 {
 		t.Errorf("with the cloud in its place again, the backups are %v", list)

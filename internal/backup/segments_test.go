@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"cairn"
-	"cairn/internal/bucket/memory"
 	"cairn/internal/cloud"
+	"cairn/test/stores"
 )
 
 // TestSegments restores backups of several segments, made by hand from the
@@ -18,8 +18,8 @@ import (
 func TestSegments(t *testing.T) {
 	random := newSample(t)
 	for round := range 8 {
-		source := newHouse(t, new(memory.Bucket))
-		h := newHouse(t, new(memory.Bucket))
+		source := newHouse(t, stores.New(t))
+		h := newHouse(t, stores.New(t))
 		h.apply(doc("d1", "replaced", 100))
 		before := h.verify()
 		var segments [][][]cairn.Document
@@ -105,7 +105,7 @@ func TestUntrueBackups(t *testing.T) {
 		{"no JSON object", one(at(1, cairn.Document{Collection: "assets", ID: "a", JSON: []byte(`[]`)})), nil, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			store := new(memory.Bucket)
+			store := stores.New(t)
 			h := newHouse(t, store)
 			h.apply(doc("live", "", 10))
 			_, stats := folded(test.segments)

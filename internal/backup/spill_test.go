@@ -12,8 +12,8 @@ import (
 	"cairn"
 	"cairn/internal/backup"
 	"cairn/internal/bucket"
-	"cairn/internal/bucket/memory"
 	"cairn/internal/segment"
+	"cairn/test/stores"
 )
 
 // A refusing bucket has its gate opened, and then refuses parts.
@@ -35,7 +35,7 @@ func (r *refusing) Put(ctx context.Context, name string, content io.ReadSeeker) 
 // what waits for room hears of it.
 func TestSpillWhenStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := new(memory.Bucket)
+		store := stores.New(t)
 		h := newHouse(t, store)
 		var docs []cairn.Document
 		for i := range 5 {
@@ -68,7 +68,7 @@ func TestSpillWhenStopped(t *testing.T) {
 // TestChangedInMemory has a document change between the reading of it and its
 // encoding: no backup is made.
 func TestChangedInMemory(t *testing.T) {
-	h := openHouse(t, t.TempDir(), new(memory.Bucket), func(cfg *backup.Config) {
+	h := openHouse(t, t.TempDir(), stores.New(t), func(cfg *backup.Config) {
 		cfg.Browse = func(_ string, json []byte) (name, language, created string) {
 			json[len(json)/2] ^= 1
 			return "", "", ""

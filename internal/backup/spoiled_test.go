@@ -10,15 +10,16 @@ import (
 
 	"cairn"
 	"cairn/internal/backup"
-	"cairn/internal/bucket/memory"
+	"cairn/internal/bucket"
 	"cairn/internal/segment"
+	"cairn/test/stores"
 )
 
 // A rereading bucket reads each content in the ways of stores: a part of it, its
 // length, all of it for a checksum, and all of it once more, which it stores.
 // before is called before each of the last two.
 type rereading struct {
-	*memory.Bucket
+	bucket.Bucket
 	before func(name string, pass int)
 }
 
@@ -54,7 +55,7 @@ func TestSpoiledIndex(t *testing.T) {
 		{"when its checksum is computed", []int{1, 2}, false, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			store := &rereading{Bucket: new(memory.Bucket)}
+			store := &rereading{Bucket: stores.New(t)}
 			h := newHouse(t, store)
 			flips := func(pass int) {
 				for _, at := range test.flips {
@@ -103,7 +104,7 @@ func TestSpoiledIndex(t *testing.T) {
 // TestSpoiledCatalog has the disk give back other bytes than were written to a
 // file of sorted rows.
 func TestSpoiledCatalog(t *testing.T) {
-	h := openHouse(t, t.TempDir(), new(memory.Bucket), func(cfg *backup.Config) { cfg.Catalog, cfg.Workers = 1, 1 })
+	h := openHouse(t, t.TempDir(), stores.New(t), func(cfg *backup.Config) { cfg.Catalog, cfg.Workers = 1, 1 })
 	spoiled := false
 	h.step = func(name string, do func() error) error {
 		err := do()

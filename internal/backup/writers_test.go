@@ -12,8 +12,8 @@ import (
 	"cairn"
 	"cairn/internal/backup"
 	"cairn/internal/bucket/fault"
-	"cairn/internal/bucket/memory"
 	"cairn/internal/database"
+	"cairn/test/stores"
 )
 
 // A scanned database calls row when a scan has its numbers and before each document
@@ -123,7 +123,7 @@ func counters(t *testing.T, h *house) (one, two string, numbers int) {
 // TestWritersDuringCreate has writers go on while a scan is held open: none of
 // them waits, and the backup is one moment of the database.
 func TestWritersDuringCreate(t *testing.T) {
-	h := newHouse(t, new(memory.Bucket))
+	h := newHouse(t, stores.New(t))
 	h.fill(20, 2000)
 	w := startWriter(t, h)
 	var during int64
@@ -161,7 +161,7 @@ func TestWritersDuringCreate(t *testing.T) {
 // TestWritersDuringRestore has every write that was acknowledged while a
 // restoration ran in the database that it replaced, or in the new one.
 func TestWritersDuringRestore(t *testing.T) {
-	store := new(memory.Bucket)
+	store := stores.New(t)
 	var w *writer
 	var h *house
 	through := fault.New(store, func(c fault.Call) fault.Outcome {
@@ -214,7 +214,7 @@ func TestWritersDuringRestore(t *testing.T) {
 // TestReadersAcrossRestores has readers that began before two restorations see
 // the database with which they began, whose file goes behind the last of them.
 func TestReadersAcrossRestores(t *testing.T) {
-	h := newHouse(t, new(memory.Bucket))
+	h := newHouse(t, stores.New(t))
 	h.fill(12, 100_000) // several pages of a list
 	b := h.create()
 	h.apply(doc("d000003", "newer than the backup", 100_000), deletion("d000005"))

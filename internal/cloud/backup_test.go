@@ -15,15 +15,15 @@ import (
 	"cairn"
 	"cairn/internal/bucket"
 	"cairn/internal/bucket/fault"
-	"cairn/internal/bucket/memory"
 	"cairn/internal/cloud"
+	"cairn/test/stores"
 )
 
 // faulty returns a cloud on a bucket whose calls end as decide says from now
 // on, and the bucket below.
 func faulty(t *testing.T, decide func(fault.Call) fault.Outcome) (c *cloud.Cloud, inner bucket.Bucket) {
 	t.Helper()
-	inner = &memory.Bucket{}
+	inner = stores.New(t)
 	d := newDevice(t, inner)
 	d.open(t)
 	d.Bucket = fault.New(inner, func(c fault.Call) fault.Outcome {
@@ -95,7 +95,7 @@ func TestCommitFaults(t *testing.T) {
 }
 
 func TestCommitTwice(t *testing.T) {
-	b := &memory.Bucket{}
+	b := stores.New(t)
 	c := newDevice(t, b).open(t)
 	first := commit(t, c, 1)
 	if _, err := c.Commit(t.Context(), manifest(c, 1)); !errors.Is(err, cloud.ErrTaken) {
@@ -122,7 +122,7 @@ func TestCommitIsNotCancelled(t *testing.T) {
 // TestManyBackups counts the calls of listings.
 func TestManyBackups(t *testing.T) {
 	const n = 300
-	inner := &memory.Bucket{}
+	inner := stores.New(t)
 	calls := map[fault.Op]int{}
 	counted := fault.New(inner, func(c fault.Call) fault.Outcome { calls[c.Op]++; return fault.Outcome{} })
 	d := newDevice(t, inner)
@@ -181,7 +181,7 @@ func TestManyBackups(t *testing.T) {
 
 // TestBackupsCache has entries that must not be used, and a cache that fails.
 func TestBackupsCache(t *testing.T) {
-	b := &memory.Bucket{}
+	b := stores.New(t)
 	d := newDevice(t, b)
 	store := &cache{}
 	d.Cache = store
@@ -279,7 +279,7 @@ func (b slowBucket) Get(ctx context.Context, name string) (io.ReadCloser, error)
 // TestBackupsAtOnce measures how many manifests are read at the same time.
 func TestBackupsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		inner := &memory.Bucket{}
+		inner := stores.New(t)
 		d := newDevice(t, inner)
 		c := d.open(t)
 		for i := range 80 {
@@ -305,7 +305,7 @@ func TestBackupsAtOnce(t *testing.T) {
 }
 
 func TestDelete(t *testing.T) {
-	b := &memory.Bucket{}
+	b := stores.New(t)
 	c := newDevice(t, b).open(t)
 	kept, deleted := commit(t, c, 1), commit(t, c, 2)
 	object := string(get(t, b, objectOf(deleted.ID)))
@@ -455,7 +455,7 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 // TestDeleteVast deletes what is no manifest and far longer than one, though not
 // whatever length it has: the memory is the daemon's.
 func TestDeleteVast(t *testing.T) {
-	b := &vast{Bucket: &memory.Bucket{}}
+	b := &vast{Bucket: stores.New(t)}
 	c := newDevice(t, b).open(t)
 	id := manifest(c, 1).ID
 	for _, test := range []struct {
@@ -481,7 +481,7 @@ func TestDeleteVast(t *testing.T) {
 // the back of an open one: an empty list would say that nothing was backed up.
 func TestBackupsElsewhere(t *testing.T) {
 	for _, occupied := range []bool{false, true} {
-		inner := &memory.Bucket{}
+		inner := stores.New(t)
 		d := newDevice(t, inner)
 		c := d.open(t)
 		b := commit(t, c, 1)

@@ -7,8 +7,8 @@ import (
 
 	"cairn"
 	"cairn/internal/bucket"
-	"cairn/internal/bucket/memory"
 	"cairn/internal/cloud"
+	"cairn/test/stores"
 )
 
 // damages returns what can become of an object's bytes: each byte changed by
@@ -35,7 +35,7 @@ func damages(whole []byte, masks ...byte) map[string][]byte {
 // TestDamagedDescription has a damaged cairn.json on a device that knows the
 // cloud, on one that has the key only, and under an open cloud.
 func TestDamagedDescription(t *testing.T) {
-	b := &memory.Bucket{}
+	b := stores.New(t)
 	owner := newDevice(t, b)
 	c := owner.open(t)
 	knows := newDevice(t, b)
@@ -79,7 +79,7 @@ func checkNamed(t *testing.T, what string, err error, object string) {
 }
 
 func TestDamagedManifest(t *testing.T) {
-	b := &memory.Bucket{}
+	b := stores.New(t)
 	c := newDevice(t, b).open(t)
 	whole, damaged := commit(t, c, 1), commit(t, c, 2)
 	name := objectOf(damaged.ID)
@@ -130,7 +130,7 @@ func checkList(t *testing.T, c *cloud.Cloud, want []cairn.Backup, unreadable map
 func TestManifestInTheWrongPlace(t *testing.T) {
 	key := newKey(t)
 	clouds := [2]*cloud.Cloud{}
-	buckets := [2]bucket.Bucket{&memory.Bucket{}, &memory.Bucket{}}
+	buckets := [2]bucket.Bucket{stores.New(t), stores.New(t)}
 	for i := range clouds {
 		d := newDevice(t, buckets[i])
 		d.Identity = key
@@ -138,7 +138,7 @@ func TestManifestInTheWrongPlace(t *testing.T) {
 	}
 	first, second := commit(t, clouds[0], 1), commit(t, clouds[0], 2)
 	commit(t, clouds[1], 1)
-	foreign := newDevice(t, &memory.Bucket{}).open(t)
+	foreign := newDevice(t, stores.New(t)).open(t)
 	for _, test := range []struct {
 		name string
 		data []byte
@@ -167,7 +167,7 @@ func TestManifestInTheWrongPlace(t *testing.T) {
 // TestNewerManifest checks that a newer format is told only where it is
 // authentic, and then before anything else is looked at.
 func TestNewerManifest(t *testing.T) {
-	b := &memory.Bucket{}
+	b := stores.New(t)
 	c := newDevice(t, b).open(t)
 	whole, newer := commit(t, c, 1), commit(t, c, 2)
 	name := objectOf(newer.ID)

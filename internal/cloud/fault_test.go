@@ -18,9 +18,9 @@ import (
 	"cairn"
 	"cairn/internal/bucket"
 	"cairn/internal/bucket/fault"
-	"cairn/internal/bucket/memory"
 	"cairn/internal/cloud"
 	"cairn/internal/durable"
+	"cairn/test/stores"
 )
 
 var errMade = errors.New("made to fail")
@@ -35,7 +35,7 @@ type firstOpen struct {
 
 // firstOpens are all of them.
 func firstOpens(t *testing.T) []firstOpen {
-	b := &memory.Bucket{}
+	b := stores.New(t)
 	c := newDevice(t, b).open(t)
 	return []firstOpen{
 		{name: "made"},
@@ -62,7 +62,7 @@ type keyring struct {
 	*device
 	t      *testing.T
 	trial  keyTrial
-	inner  *memory.Bucket
+	inner  bucket.Bucket
 	other  string // file of the key of another cloud
 	steps  []string
 	calls  int
@@ -76,7 +76,7 @@ const otherKey = "# the key of another cloud\n"
 // newKeyring returns the device before its first try.
 func newKeyring(t *testing.T, trial keyTrial) *keyring {
 	t.Helper()
-	k := &keyring{t: t, trial: trial, inner: &memory.Bucket{}}
+	k := &keyring{t: t, trial: trial, inner: stores.New(t)}
 	if trial.scene.cloud != "" {
 		put(t, k.inner, "cairn.json", []byte(trial.scene.cloud))
 	}
@@ -276,7 +276,7 @@ func TestForeignKeyFileStays(t *testing.T) {
 	const foreign = "the key of somebody else"
 	var path string
 	_, err := cloud.Open(t.Context(), cloud.Config{
-		Bucket: &memory.Bucket{}, URL: "memory", Keys: keys,
+		Bucket: stores.New(t), URL: "memory", Keys: keys,
 		Step: func(name string, do func() error) error {
 			if name != "key.name" {
 				return do()

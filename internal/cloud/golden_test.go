@@ -12,9 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"cairn"
-	"cairn/internal/bucket/memory"
 	"cairn/internal/cloud"
 	"cairn/internal/segment"
+	"cairn/test/stores"
 )
 
 // update writes the golden files anew: go test ./internal/cloud -run Golden -update
@@ -90,7 +90,7 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &memory.Bucket{}
+	b := stores.New(t)
 	d := newDevice(t, b)
 	d.Identity, d.Rand = key, goldenRandom{}
 	c := d.open(t)
@@ -115,7 +115,7 @@ func TestGolden(t *testing.T) {
 	}
 
 	// The files alone are a cloud that can be read.
-	b = &memory.Bucket{}
+	b = stores.New(t)
 	put(t, b, "cairn.json", readGolden(t, "cairn.json"))
 	object = readGolden(t, "manifest.json.age")
 	put(t, b, objectOf(m.ID), object)
@@ -137,7 +137,7 @@ func TestGoldenSeal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &memory.Bucket{}
+	b := stores.New(t)
 	put(t, b, "cairn.json", readGolden(t, "cairn.json"))
 	d := newDevice(t, b)
 	d.Identity = key

@@ -21,10 +21,12 @@ import (
 
 	"cairn"
 	"cairn/internal/bucket"
-	"cairn/internal/bucket/memory"
 	"cairn/internal/cloud"
 	"cairn/internal/segment"
+	"cairn/test/stores"
 )
+
+func TestMain(m *testing.M) { os.Exit(stores.Main(m.Run)) }
 
 // testURL is where the clouds of the tests are.
 const testURL = "mem://user:hunter2@cloud"
@@ -165,7 +167,7 @@ func replace(t *testing.T, b bucket.Bucket, name string, data []byte) {
 // with returns a bucket with the same objects and one more, or another one.
 func with(t *testing.T, b bucket.Bucket, name string, data []byte) bucket.Bucket {
 	t.Helper()
-	other := &memory.Bucket{}
+	other := stores.New(t)
 	for n, text := range content(t, b) {
 		if n != name {
 			put(t, other, n, []byte(text))

@@ -11,8 +11,8 @@ import (
 	"filippo.io/age"
 
 	"cairn"
-	"cairn/internal/bucket/memory"
 	"cairn/internal/cloud"
+	"cairn/test/stores"
 )
 
 // TestKeyText reads texts that hold a key, and texts that hold none.
@@ -79,7 +79,7 @@ func TestReadKey(t *testing.T) {
 
 // TestKeyFile pins the form, which public tools read.
 func TestKeyFile(t *testing.T) {
-	d := newDevice(t, &memory.Bucket{})
+	d := newDevice(t, stores.New(t))
 	c := d.open(t)
 	text, err := os.ReadFile(cloud.KeyFile(d.Keys, c.ID()))
 	if err != nil {

@@ -10,13 +10,13 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"cairn"
-	"cairn/internal/bucket/memory"
 	"cairn/internal/cloud"
 	"cairn/internal/segment"
+	"cairn/test/stores"
 )
 
 func TestManifestRoundTrip(t *testing.T) {
-	b := &memory.Bucket{}
+	b := stores.New(t)
 	c := newDevice(t, b).open(t)
 	m := manifest(c, 1)
 	committed := commit(t, c, 1)
@@ -63,7 +63,7 @@ func segmentsOf(t *testing.T, c *cloud.Cloud) []segment.Segment {
 }
 
 func TestManifestOfSeveralSegments(t *testing.T) {
-	b := &memory.Bucket{}
+	b := stores.New(t)
 	c := newDevice(t, b).open(t)
 	m := manifest(c, 1)
 	m.Segments = segmentsOf(t, c)
@@ -88,7 +88,7 @@ func TestManifestOfSeveralSegments(t *testing.T) {
 }
 
 func TestManifestOfNothing(t *testing.T) {
-	b := &memory.Bucket{}
+	b := stores.New(t)
 	c := newDevice(t, b).open(t)
 	m := manifest(c, 1)
 	m.Revision, m.Documents, m.Deletions, m.JSONBytes, m.Segments = 0, 0, 0, 0, nil
@@ -182,7 +182,7 @@ func edits() map[string]func(all, segment, part map[string]any) {
 }
 
 func TestManifestThatCannotBeTrue(t *testing.T) {
-	b := &memory.Bucket{}
+	b := stores.New(t)
 	c := newDevice(t, b).open(t)
 	m := manifest(c, 1)
 	for what, edit := range edits() {
@@ -214,7 +214,7 @@ func TestManifestThatCannotBeTrue(t *testing.T) {
 
 // TestCommitRefuses checks that no manifest is written that nobody could read.
 func TestCommitRefuses(t *testing.T) {
-	b := &memory.Bucket{}
+	b := stores.New(t)
 	c := newDevice(t, b).open(t)
 	for what, edit := range map[string]func(*cloud.Manifest){
 		"another id":     func(m *cloud.Manifest) { m.ID = "x" },
@@ -236,7 +236,7 @@ func TestCommitRefuses(t *testing.T) {
 }
 
 func TestIDsThatNoBackupHas(t *testing.T) {
-	b := &memory.Bucket{}
+	b := stores.New(t)
 	c := newDevice(t, b).open(t)
 	for _, id := range []string{
 		"", ".", "..", "x", "0.1.0", "_20261123T072541.123456789Z", "0.1.0_20261123T072541.123456789", "0.1.0_20261323T072541.123456789Z",
@@ -258,7 +258,7 @@ func TestIDsThatNoBackupHas(t *testing.T) {
 
 // TestVersionsInIDs has ids of versions as builds have them.
 func TestVersionsInIDs(t *testing.T) {
-	b := &memory.Bucket{}
+	b := stores.New(t)
 	c := newDevice(t, b).open(t)
 	for i, version := range []string{"0.1.0", "v0.1.0-3-g0c0ffee-dirty", "dev", "1_2", "0c0ffee"} {
 		m := manifest(c, i)

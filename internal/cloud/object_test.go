@@ -17,13 +17,13 @@ import (
 	"cairn"
 	"cairn/internal/bucket"
 	"cairn/internal/bucket/fault"
-	"cairn/internal/bucket/memory"
 	"cairn/internal/cloud"
 	"cairn/internal/segment"
+	"cairn/test/stores"
 )
 
 func TestNames(t *testing.T) {
-	c := newDevice(t, &memory.Bucket{}).open(t)
+	c := newDevice(t, stores.New(t)).open(t)
 	seen := map[string]bool{}
 	for range 100 {
 		part, index := c.PartName(), c.IndexName()
@@ -83,7 +83,7 @@ func TestPutWithoutAnyAnswer(t *testing.T) {
 }
 
 func TestRead(t *testing.T) {
-	b := &memory.Bucket{}
+	b := stores.New(t)
 	c := newDevice(t, b).open(t)
 	text := strings.Repeat("0123456789", 100_000)
 	name := c.PartName()
@@ -190,7 +190,7 @@ func partsOf(c *cloud.Cloud, n int64) []segment.Part {
 }
 
 func TestParts(t *testing.T) {
-	b := &memory.Bucket{}
+	b := stores.New(t)
 	d := newDevice(t, b)
 	c := d.open(t)
 	want := partsOf(c, 30)
@@ -224,11 +224,11 @@ func TestParts(t *testing.T) {
 }
 
 func TestDamagedIndex(t *testing.T) {
-	b := &memory.Bucket{}
+	b := stores.New(t)
 	c := newDevice(t, b).open(t)
 	s := indexed(t, c, partsOf(c, 3))
 	other := indexed(t, c, partsOf(c, 3))
-	foreign := newDevice(t, &memory.Bucket{})
+	foreign := newDevice(t, stores.New(t))
 	name := s.Index.Name
 	whole := get(t, b, name)
 	for what, data := range damages(whole, 0x01) {
@@ -266,7 +266,7 @@ func TestDamagedIndex(t *testing.T) {
 }
 
 func TestUnreadable(t *testing.T) {
-	c := newDevice(t, &memory.Bucket{}).open(t)
+	c := newDevice(t, stores.New(t)).open(t)
 	cause := fmt.Errorf("%w: %w", segment.ErrDamaged, errors.New("its SHA-256 is wrong"))
 	err := c.Unreadable("parts/x", cause)
 	wantError(t, err, cairn.CodeDamaged, "The object parts/x of the cloud mem://user:xxxxx@cloud is damaged: its SHA-256 is wrong.")

@@ -10,14 +10,14 @@ import (
 	"filippo.io/age"
 
 	"cairn"
-	"cairn/internal/bucket/memory"
 	"cairn/internal/cloud"
+	"cairn/test/stores"
 )
 
 // TestUnlock has every combination of a supplied and a stored key, for a whole
 // cairn.json and for some that are not.
 func TestUnlock(t *testing.T) {
-	b := &memory.Bucket{}
+	b := stores.New(t)
 	owner := newDevice(t, b)
 	c := owner.open(t)
 	right, wrong := c.Identity(), newKey(t)
@@ -131,7 +131,7 @@ func checkNoSecrets(t *testing.T, d *device, err error, keys ...*age.X25519Ident
 }
 
 func TestNothingPrintsTheKey(t *testing.T) {
-	d := newDevice(t, &memory.Bucket{})
+	d := newDevice(t, stores.New(t))
 	d.Identity = newKey(t)
 	c := d.open(t)
 	d.Config.Log.Info("all", "config", d.Config, "cloud", c)
@@ -143,7 +143,7 @@ func TestNothingPrintsTheKey(t *testing.T) {
 
 // TestUnlockWithADamagedKeyFile has a file that holds no key.
 func TestUnlockWithADamagedKeyFile(t *testing.T) {
-	d := newDevice(t, &memory.Bucket{})
+	d := newDevice(t, stores.New(t))
 	c := d.open(t)
 	path := cloud.KeyFile(d.Keys, c.ID())
 	torn := []byte(c.Identity().String()[:40])
@@ -163,7 +163,7 @@ func TestUnlockWithADamagedKeyFile(t *testing.T) {
 
 // TestUnlockKnown has an id that is not the one which was there before.
 func TestUnlockKnown(t *testing.T) {
-	b := &memory.Bucket{}
+	b := stores.New(t)
 	d := newDevice(t, b)
 	c := d.open(t)
 	d.Known = c.ID()
@@ -174,13 +174,13 @@ func TestUnlockKnown(t *testing.T) {
 	_, err := cloud.Open(t.Context(), d.Config)
 	wantError(t, err, cairn.CodeDamaged, "cairn.json")
 
-	other := newDevice(t, &memory.Bucket{})
+	other := newDevice(t, stores.New(t))
 	foreign := other.open(t)
 	d.Bucket = other.Bucket
 	_, err = cloud.Open(t.Context(), d.Config)
 	wantError(t, err, cairn.CodeCloudLocked, c.ID(), foreign.ID())
 
-	other = newDevice(t, &memory.Bucket{})
+	other = newDevice(t, stores.New(t))
 	other.Identity = c.Identity()
 	second := other.open(t)
 	d.Bucket = other.Bucket
@@ -193,7 +193,7 @@ func TestUnlockKnown(t *testing.T) {
 }
 
 func TestKeysFolderThatCannotBeUsed(t *testing.T) {
-	b := &memory.Bucket{}
+	b := stores.New(t)
 	d := newDevice(t, b)
 	d.Keys += "/file"
 	if err := os.WriteFile(d.Keys, nil, 0o600); err != nil {
