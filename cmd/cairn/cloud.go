@@ -172,7 +172,7 @@ func adviseAfterCreate(c call) error {
 		return nil // the backup is made; that was the question
 	}
 	if st.Cloud.Local {
-		_, err = fmt.Fprintln(c.err, "note: this backup is on this computer only; cairn serve --cloud FOLDER keeps backups elsewhere")
+		_, err = fmt.Fprintln(c.err, "note: this backup is on this computer only; cairn serve --cloud PLACE keeps backups elsewhere, in a folder or a bucket")
 		return err
 	}
 	if cairn.ValidateID(st.Cloud.ID) != nil {

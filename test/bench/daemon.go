@@ -30,14 +30,16 @@ type daemon struct {
 	outcome error
 }
 
-// startDaemon runs the binary on a data folder and waits for its first answer.
-func startDaemon(ctx context.Context, binary, data string) (*daemon, error) {
+// startDaemon runs the binary on a data folder and waits for its first answer. env
+// is added to its environment.
+func startDaemon(ctx context.Context, binary, data string, env ...string) (*daemon, error) {
 	d := &daemon{
 		cmd: exec.CommandContext(ctx, binary, "serve", "--data", data, "--listen", "127.0.0.1:0", "--log-level", "warn"),
 		http: &http.Client{Transport: &http.Transport{
 			MaxIdleConnsPerHost: 8, ReadBufferSize: 256 << 10, WriteBufferSize: 256 << 10,
 		}},
 	}
+	d.cmd.Env = append(os.Environ(), env...)
 	d.cmd.Stderr = os.Stderr
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {

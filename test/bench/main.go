@@ -80,9 +80,9 @@ func run(ctx context.Context, o options) (err error) {
 		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(),
 		len(docs), megabytes(docs.bytes()), float64(docs.bytes())/float64(len(docs))/1e3, float64(docs.largest())/1e3)
 	fmt.Printf("%-46s %12s %12s %8s\n", "", "cairn", "raw SQLite", "ratio")
-	steps := []func(context.Context) error{b.singles, b.bulk, b.lists, b.backupsAndBack}
+	steps := []func(context.Context) error{b.singles, b.bulk, b.lists, b.backupsAndBack, b.stores}
 	if o.backups {
-		steps = []func(context.Context) error{b.bulk, b.backupsAndBack}
+		steps = []func(context.Context) error{b.bulk, b.backupsAndBack, b.stores}
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
