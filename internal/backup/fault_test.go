@@ -371,6 +371,7 @@ func (tr trial) run(t *testing.T) {
 	})
 	h.step = sab.do
 	b, err := tr.op.run(ctx, h, tr.scene)
+	synctest.Wait() // a deletion goes on by itself when it is cancelled
 	if !sab.rest() {
 		t.Fatal("nothing was sabotaged")
 	}
