@@ -109,6 +109,21 @@ func TestStartTwice(t *testing.T) {
 	}
 }
 
+// TestSharedLog has a test that failed show the log of the shared server once,
+// however often it asked for the server.
+func TestSharedLog(t *testing.T) {
+	v := &verdict{TB: t}
+	for range 2 {
+		v.errors, v.cleanups = []string{"failed"}, nil
+		for range 3 {
+			Shared(v)
+		}
+		if n := strings.Count(v.end(), "which tests share:"); n != 1 {
+			t.Errorf("the log was shown %d times, want once", n)
+		}
+	}
+}
+
 // TestShared looks at what a process leaves that had the shared server.
 func TestShared(t *testing.T) {
 	const child = "S3SERVER_CHILD"

@@ -88,6 +88,7 @@ var shared struct {
 	main   bool // Main is there to stop it
 	server *Server
 	dir    string
+	tests  map[testing.TB]bool // that have it
 }
 
 // Main runs the tests of a package and ends the server that [Shared] began.
@@ -121,7 +122,19 @@ func Shared(t testing.TB) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if shared.tests[t] {
+		return s
+	}
+	if shared.tests == nil {
+		shared.tests = make(map[testing.TB]bool)
+	}
+	shared.tests[t] = true
 	t.Cleanup(func() {
+		shared.mu.Lock()
+		delete(shared.tests, t)
+		shared.mu.Unlock()
 		if err := s.check(); err != nil {
 			t.Error(err)
 		}
