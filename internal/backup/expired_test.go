@@ -10,8 +10,8 @@ import (
 	"cairn"
 	"cairn/internal/backup"
 	"cairn/internal/bucket"
-	"cairn/internal/bucket/memory"
 	"cairn/internal/cloud"
+	"cairn/test/stores"
 )
 
 // A guarded bucket lets in whoever has the key that is valid now.
@@ -66,7 +66,7 @@ func (g *guarded) Delete(ctx context.Context, name string) error {
 // TestExpired has the key to the bucket replaced by another one: whatever comes
 // next is refused, and what comes then reads the key anew.
 func TestExpired(t *testing.T) {
-	store := new(memory.Bucket)
+	store := stores.New(t)
 	var valid atomic.Int64
 	connected := 0
 	h := openHouse(t, t.TempDir(), store, nil)

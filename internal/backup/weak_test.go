@@ -12,8 +12,8 @@ import (
 	"cairn"
 	"cairn/internal/bucket"
 	"cairn/internal/bucket/fault"
-	"cairn/internal/bucket/memory"
 	"cairn/internal/jobs"
+	"cairn/test/stores"
 )
 
 // TestLastLag has a store whose listing lacks what was just made: it is the last
@@ -23,7 +23,7 @@ func TestLastLag(t *testing.T) {
 	for _, cached := range []bool{true, false} {
 		for _, restart := range []bool{true, false} {
 			heads := 0
-			store := fault.Lag(new(memory.Bucket), time.Hour)
+			store := fault.Lag(stores.New(t), time.Hour)
 			h := newHouse(t, fault.New(store, func(c fault.Call) fault.Outcome {
 				if c.Op == fault.Head {
 					heads++
@@ -86,7 +86,7 @@ func (h *house) jobs(cutOff ...cairn.Job) *jobs.Jobs {
 // TestRecoverLag has a crash right behind the commit, and a listing that does not
 // know of it: the job is complete, and what it made is listed.
 func TestRecoverLag(t *testing.T) {
-	h := newHouse(t, fault.Lag(new(memory.Bucket), time.Hour))
+	h := newHouse(t, fault.Lag(stores.New(t), time.Hour))
 	h.apply(doc("a", "", 10))
 	h.step = func(name string, do func() error) error {
 		if name == "cache.store" || name == "base.add" {
@@ -113,7 +113,7 @@ func TestRecoverLag(t *testing.T) {
 // failed, and says that this may happen; when it has happened, it is complete.
 func TestCreateLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		faulty := fault.New(new(memory.Bucket), func(c fault.Call) fault.Outcome {
+		faulty := fault.New(stores.New(t), func(c fault.Call) fault.Outcome {
 			if c.Op == fault.Put && strings.HasPrefix(c.Name, "backups/") {
 				return fault.Outcome{Effect: fault.Late}
 			}

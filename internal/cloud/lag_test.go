@@ -13,8 +13,8 @@ import (
 	"cairn"
 	"cairn/internal/bucket"
 	"cairn/internal/bucket/fault"
-	"cairn/internal/bucket/memory"
 	"cairn/internal/cloud"
+	"cairn/test/stores"
 )
 
 // lag is how far the listings of these tests are behind.
@@ -79,7 +79,7 @@ func TestLagOwn(t *testing.T) {
 	for name, edit := range caches {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := newLaggard(t, fault.Lag(new(memory.Bucket), lag))
+				l := newLaggard(t, fault.Lag(stores.New(t), lag))
 				c := l.open(t)
 				old := commit(t, c, 1)
 				checkList(t, c, []cairn.Backup{old}, nil) // which also fills the cache, before it fails
@@ -116,7 +116,7 @@ func TestLagOwn(t *testing.T) {
 // of which the cache was not told. What was then read, or is asked for, is listed.
 func TestLagCrash(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLaggard(t, fault.Lag(new(memory.Bucket), lag))
+		l := newLaggard(t, fault.Lag(stores.New(t), lag))
 		c := l.open(t)
 		deleted, read, asked := commit(t, c, 1), commit(t, c, 2), commit(t, c, 3)
 		time.Sleep(lag)
@@ -155,7 +155,7 @@ func TestLagCrash(t *testing.T) {
 // here may be late, and not more; what is gone is asked for once.
 func TestLagElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := fault.Lag(new(memory.Bucket), lag)
+		b := fault.Lag(stores.New(t), lag)
 		l := newLaggard(t, b)
 		c := l.open(t)
 		first, second := commit(t, c, 1), commit(t, c, 2)
@@ -213,7 +213,7 @@ func TestLagUnknown(t *testing.T) {
 			t.Run(fmt.Sprintf("effect %d, listed %t", effect, listed), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					away, effect := false, effect
-					d := newDevice(t, fault.New(fault.Lag(new(memory.Bucket), lag), func(c fault.Call) fault.Outcome {
+					d := newDevice(t, fault.New(fault.Lag(stores.New(t), lag), func(c fault.Call) fault.Outcome {
 						if away = away || c.Op == fault.Delete; away {
 							return fault.Outcome{Effect: effect}
 						}
@@ -254,7 +254,7 @@ func TestLagFaults(t *testing.T) {
 		{fault.Outcome{Effect: fault.Fail, Err: bucket.ErrMissing}, cairn.CodeBucketMissing},
 	} {
 		heads := 0
-		lagging := fault.Lag(new(memory.Bucket), time.Hour)
+		lagging := fault.Lag(stores.New(t), time.Hour)
 		b := fault.New(lagging, func(c fault.Call) fault.Outcome {
 			if c.Op == fault.Head {
 				if heads++; heads == n/2 {
@@ -303,7 +303,7 @@ func (b slowHead) Head(ctx context.Context, name string) (bucket.Object, error) 
 // who have too little time for all get on.
 func TestLagAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		inner := fault.Lag(new(memory.Bucket), time.Hour)
+		inner := fault.Lag(stores.New(t), time.Hour)
 		d := newDevice(t, slowHead{inner})
 		c := d.open(t)
 		var all []cairn.Backup
@@ -343,7 +343,7 @@ func TestLagAtOnce(t *testing.T) {
 // TestLagPanic has the looking for a manifest break.
 func TestLagPanic(t *testing.T) {
 	broken := true
-	c := newDevice(t, fault.New(fault.Lag(new(memory.Bucket), time.Hour), func(c fault.Call) fault.Outcome {
+	c := newDevice(t, fault.New(fault.Lag(stores.New(t), time.Hour), func(c fault.Call) fault.Outcome {
 		if c.Op == fault.Head && broken {
 			panic("broken")
 		}
@@ -361,13 +361,13 @@ func TestLagPanic(t *testing.T) {
 // TestLagOpen opens places whose listing is late: a cloud that was just made, and
 // one that was just taken away.
 func TestLagOpen(t *testing.T) {
-	b := fault.Lag(new(memory.Bucket), time.Hour)
+	b := fault.Lag(stores.New(t), time.Hour)
 	d := newDevice(t, b)
 	c := d.open(t)
 	if again := d.open(t); again.ID() != c.ID() {
 		t.Errorf("the cloud is %s, and was %s", again.ID(), c.ID())
 	}
-	store := new(memory.Bucket)
+	store := stores.New(t)
 	put(t, store, "cairn.json", get(t, b, "cairn.json"))
 	b = fault.Lag(store, time.Hour)
 	d.Bucket = b

@@ -10,8 +10,8 @@ import (
 	"cairn"
 	"cairn/internal/bucket"
 	"cairn/internal/bucket/fault"
-	"cairn/internal/bucket/memory"
 	"cairn/internal/cloud"
+	"cairn/test/stores"
 )
 
 var (
@@ -64,7 +64,7 @@ func TestCommitLate(t *testing.T) {
 	for _, test := range outcomes {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				inner := &memory.Bucket{}
+				inner := stores.New(t)
 				faulty := fault.New(inner, inTurn(fault.Put, "backups/", test.of...))
 				c := newDevice(t, bucket.Retry(faulty, bucket.Policy{})).open(t)
 				m := manifest(c, 1)
@@ -89,7 +89,7 @@ func TestCommitLate(t *testing.T) {
 // request that it exists, and then nothing more: it may be ours.
 func TestCommitExistsUnreadable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		inner := &memory.Bucket{}
+		inner := stores.New(t)
 		d := newDevice(t, inner)
 		d.open(t)
 		d.Bucket = fault.New(inner, func(c fault.Call) fault.Outcome {
@@ -113,7 +113,7 @@ func TestDeleteLate(t *testing.T) {
 	for _, test := range outcomes {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				inner := &memory.Bucket{}
+				inner := stores.New(t)
 				faulty := fault.New(inner, inTurn(fault.Delete, "", test.of...))
 				d := newDevice(t, bucket.Retry(faulty, bucket.Policy{}))
 				d.Cache = &cache{}
@@ -135,7 +135,7 @@ func TestDeleteLate(t *testing.T) {
 		})
 	}
 	// Without the wrapper that tries again, too.
-	faulty := fault.New(&memory.Bucket{}, inTurn(fault.Delete, "", late))
+	faulty := fault.New(stores.New(t), inTurn(fault.Delete, "", late))
 	c := newDevice(t, faulty).open(t)
 	b := commit(t, c, 1)
 	checkUnknown(t, c.Delete(t.Context(), b.ID), cairn.CodeCloudLost, true, objectOf(b.ID))
@@ -145,7 +145,7 @@ func TestDeleteLate(t *testing.T) {
 // is known.
 func TestDeleteTrash(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newDevice(t, fault.New(&memory.Bucket{}, inTurn(fault.Put, "trash/", late))).open(t)
+		c := newDevice(t, fault.New(stores.New(t), inTurn(fault.Put, "trash/", late))).open(t)
 		b := commit(t, c, 1)
 		err := c.Delete(t.Context(), b.ID)
 		wantError(t, err, cairn.CodeCloudLost, "trash/")
@@ -161,7 +161,7 @@ func TestOpenLate(t *testing.T) {
 	for _, test := range outcomes {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				inner := &memory.Bucket{}
+				inner := stores.New(t)
 				faulty := fault.New(inner, inTurn(fault.Put, "", test.of...))
 				d := newDevice(t, bucket.Retry(faulty, bucket.Policy{}))
 				_, err := cloud.Open(t.Context(), d.Config)

@@ -13,14 +13,14 @@ import (
 
 	"cairn"
 	"cairn/internal/bucket"
-	"cairn/internal/bucket/memory"
 	"cairn/internal/cloud"
+	"cairn/test/stores"
 )
 
 // A careless bucket looks whether there is an object before it puts one, and
 // then puts it in the place of whatever is there by now.
 type careless struct {
-	memory.Bucket
+	bucket.Bucket
 	mu     sync.Mutex // held while one is put in the place of another
 	looked func()     // nil for nothing
 	stored func()
@@ -62,7 +62,7 @@ func TestTwoDevicesStoreOneCloud(t *testing.T) {
 		"drawn keys": {}, "supplied keys": {newKey(t), newKey(t)}, "one key": {shared, shared},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := &careless{looked: meeting(2), stored: meeting(2)}
+			b := &careless{Bucket: stores.New(t), looked: meeting(2), stored: meeting(2)}
 			var devices [2]*device
 			var clouds [2]*cloud.Cloud
 			var errs [2]error
@@ -115,7 +115,7 @@ func TestTwoDevicesStoreOneCloud(t *testing.T) {
 // TestCloudStoredOverLater has the cairn.json of a slow device come after another
 // device has opened what it made: Check finds that out, and says what to do.
 func TestCloudStoredOverLater(t *testing.T) {
-	b := &careless{}
+	b := &careless{Bucket: stores.New(t)}
 	slow, fast := newDevice(t, b), newDevice(t, b)
 	var lost *cloud.Cloud
 	b.looked = func() { // the slow one has, and its Put is on its way
@@ -149,7 +149,7 @@ func TestCloudStoredOverLater(t *testing.T) {
 // TestOpenReadBack has what was stored not be readable at once: the next try opens
 // it.
 func TestOpenReadBack(t *testing.T) {
-	inner := &memory.Bucket{}
+	inner := stores.New(t)
 	b := &unreadable{Bucket: inner}
 	d := newDevice(t, b)
 	_, err := cloud.Open(t.Context(), d.Config)
