@@ -241,29 +241,31 @@ func TestBackupsFaults(t *testing.T) {
 		{"one was deleted meanwhile", on(fault.Get, "backups/", 1, fault.Outcome{Effect: fault.Fail, Err: bucket.ErrNotFound}), "", 19, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			begun := false
-			c, inner := faulty(t, func(c fault.Call) fault.Outcome {
-				if !begun {
-					return fault.Outcome{}
+			synctest.Test(t, func(t *testing.T) {
+				begun := false
+				c, inner := faulty(t, func(c fault.Call) fault.Outcome {
+					if !begun {
+						return fault.Outcome{}
+					}
+					return test.decide(c)
+				})
+				for i := range 20 {
+					commit(t, c, i)
 				}
-				return test.decide(c)
+				begun = true
+				list, unreadable, err := c.Backups(t.Context())
+				if test.code != "" {
+					wantError(t, err, test.code, "backups/")
+				} else if err != nil {
+					t.Errorf("Backups: %v", err)
+				}
+				if len(list) != test.count || len(unreadable) != test.bad {
+					t.Errorf("got %d backups and %d unreadable, want %d", len(list), len(unreadable), test.count)
+				}
+				if got := len(names(t, inner)); got != 21 {
+					t.Errorf("the bucket has %d objects", got)
+				}
 			})
-			for i := range 20 {
-				commit(t, c, i)
-			}
-			begun = true
-			list, unreadable, err := c.Backups(t.Context())
-			if test.code != "" {
-				wantError(t, err, test.code, "backups/")
-			} else if err != nil {
-				t.Errorf("Backups: %v", err)
-			}
-			if len(list) != test.count || len(unreadable) != test.bad {
-				t.Errorf("got %d backups and %d unreadable, want %d", len(list), len(unreadable), test.count)
-			}
-			if got := len(names(t, inner)); got != 21 {
-				t.Errorf("the bucket has %d objects", got)
-			}
 		})
 	}
 }

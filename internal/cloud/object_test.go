@@ -134,15 +134,17 @@ func TestReadFaults(t *testing.T) {
 		{"refused", on(fault.Get, "parts/", 1, fault.Outcome{Effect: fault.Fail, Err: bucket.ErrRefused}), cairn.CodeDenied},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c, inner := faulty(t, test.decide)
-			name := c.PartName()
-			put(t, inner, name, []byte("0123456789"))
-			got, err := c.Read(t.Context(), segment.Object{Name: name, Size: 10}, make([]byte, 5))
-			if test.code != "" {
-				wantError(t, err, test.code, name)
-			} else if err != nil || string(got) != "0123456789" {
-				t.Errorf("Read: %q, %v", got, err)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				c, inner := faulty(t, test.decide)
+				name := c.PartName()
+				put(t, inner, name, []byte("0123456789"))
+				got, err := c.Read(t.Context(), segment.Object{Name: name, Size: 10}, make([]byte, 5))
+				if test.code != "" {
+					wantError(t, err, test.code, name)
+				} else if err != nil || string(got) != "0123456789" {
+					t.Errorf("Read: %q, %v", got, err)
+				}
+			})
 		})
 	}
 }
@@ -190,9 +192,7 @@ func partsOf(c *cloud.Cloud, n int64) []segment.Part {
 }
 
 func TestParts(t *testing.T) {
-	b := stores.New(t)
-	d := newDevice(t, b)
-	c := d.open(t)
+	c := newDevice(t, stores.New(t)).open(t)
 	want := partsOf(c, 30)
 	s := indexed(t, c, want)
 	got, err := c.Parts(t.Context(), s)
@@ -212,15 +212,23 @@ func TestParts(t *testing.T) {
 	if got, err := c.Parts(t.Context(), segment.Segment{From: 3, To: 5}); err != nil || len(got) != 0 {
 		t.Errorf("the parts of nothing are %+v, %v", got, err)
 	}
+}
 
-	cut := fault.New(b, on(fault.Get, "indexes/", 2, fault.Outcome{Effect: fault.Cut}))
-	d.Bucket = cut
-	if got, err := d.open(t).Parts(t.Context(), s); err != nil || len(got) != len(want) {
-		t.Errorf("parts of an index that is cut off twice: %d, %v", len(got), err)
-	}
-	d.Bucket = fault.New(b, on(fault.Get, "indexes/", always, fault.Outcome{Effect: fault.Cut}))
-	_, err = d.open(t).Parts(t.Context(), s)
-	wantError(t, err, cairn.CodeCloudLost, s.Index.Name)
+// TestPartsFaults has an index cut off.
+func TestPartsFaults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDevice(t, stores.New(t))
+		c := d.open(t)
+		want, b := partsOf(c, 30), d.Bucket
+		s := indexed(t, c, want)
+		d.Bucket = fault.New(b, on(fault.Get, "indexes/", 2, fault.Outcome{Effect: fault.Cut}))
+		if got, err := d.open(t).Parts(t.Context(), s); err != nil || len(got) != len(want) {
+			t.Errorf("parts of an index that is cut off twice: %d, %v", len(got), err)
+		}
+		d.Bucket = fault.New(b, on(fault.Get, "indexes/", always, fault.Outcome{Effect: fault.Cut}))
+		_, err := d.open(t).Parts(t.Context(), s)
+		wantError(t, err, cairn.CodeCloudLost, s.Index.Name)
+	})
 }
 
 func TestDamagedIndex(t *testing.T) {
