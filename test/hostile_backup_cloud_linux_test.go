@@ -493,7 +493,7 @@ func TestForbiddenCloud(t *testing.T) {
 		{begin: modes(0o500), end: modes(0o700), write: []cairn.Code{cairn.CodeDenied}},
 		{
 			begin: func() { chmod(t, cloud, 0) }, end: func() { chmod(t, cloud, 0o700) },
-			write: []cairn.Code{cairn.CodeDenied}, read: []cairn.Code{cairn.CodeRefused},
+			write: []cairn.Code{cairn.CodeDenied}, read: []cairn.Code{cairn.CodeDenied},
 		},
 	} {
 		e.untidy = false
