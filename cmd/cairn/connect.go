@@ -119,7 +119,7 @@ func (d *daemonProcess) connect(ctx context.Context) (*cloud.Cloud, error) {
 		return nil, &cairn.Error{
 			Code:    cairn.CodeBucketMissing,
 			Message: "At " + d.place.url + " is another cloud, " + c.ID() + ", than this daemon began with, " + d.connected + ".",
-			Hint:    "Is the right disk mounted? To go on with the other cloud, start cairn again.",
+			Hint:    cloud.Whereabouts(d.place.url) + " To go on with the other cloud, start cairn again.",
 		}
 	}
 	// What a crash left half written is nobody's after a day, on whichever

@@ -180,7 +180,7 @@ func (c *Cloud) checkVacant(ctx context.Context, known string) error {
 		return &cairn.Error{
 			Code:    cairn.CodeBucketMissing,
 			Message: fmt.Sprintf("The cloud that was at %s is not there: the object cairn.json is missing.", c.url),
-			Hint:    "Is the disk mounted? Then try again. To begin a new cloud, choose another place with --cloud.",
+			Hint:    Whereabouts(c.url) + " Then try again. To begin a new cloud, choose another place with --cloud.",
 		}
 	case foreign != "":
 		return &cairn.Error{

@@ -144,5 +144,10 @@ func failureOf(err error) kind {
 // permissions are what a store of S3 must allow, by what is being done. One that
 // does not allow to list does not tell either that an object is not there.
 var permissions = map[string]string{
-	"reading": "s3:GetObject and s3:ListBucket", "looking for": "s3:GetObject and s3:ListBucket", "listing": "s3:ListBucket", "writing": "s3:PutObject", "deleting": "s3:DeleteObject",
+	"reading":      "s3:GetObject and s3:ListBucket",
+	"reading back": "s3:GetObject and s3:ListBucket",
+	"looking for":  "s3:GetObject and s3:ListBucket",
+	"listing":      "s3:ListBucket",
+	"writing":      "s3:PutObject",
+	"deleting":     "s3:DeleteObject",
 }

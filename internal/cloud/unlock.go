@@ -109,6 +109,6 @@ func (c *Cloud) replaced(d description) error {
 	return &cairn.Error{
 		Code:    cairn.CodeBucketMissing,
 		Message: fmt.Sprintf("The cloud %s is not the one that was opened: the id in its cairn.json was %s and is %s now.", c.url, c.id, d.ID),
-		Hint:    "Is the right disk mounted? If two devices made a cloud there at the same moment, the one that is there now counts. To go on with it, start cairn again, with its key (--key FILE) unless this device has it.",
+		Hint:    Whereabouts(c.url) + " If two devices made a cloud there at the same moment, the one that is there now counts. To go on with it, start cairn again, with its key (--key FILE) unless this device has it.",
 	}
 }
