@@ -1,28 +1,41 @@
 package test
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"cairn/test/harness"
 )
 
-// TestSDKLockedCloud runs the SDK on a daemon that has the folder of a cloud
-// without its key.
+// TestSDKBackups runs the SDK's tests of backups, which [TestSDK] runs on the
+// folder that a daemon has by default, with a cloud on S3.
+func TestSDKBackups(t *testing.T) {
+	t.Parallel()
+	sdk := installSDK(t)
+	v := harness.NewValidator(t, s3Cloud(t).serve(t, harness.Options{}).URL)
+	if err := nodeTest(t, filepath.Join(sdk, "backup.test.mjs"), v.URL); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSDKLockedCloud runs the SDK on a daemon that has a cloud without its key.
 func TestSDKLockedCloud(t *testing.T) {
 	t.Parallel()
 	sdk := installSDK(t)
-	cloud := filepath.Join(t.TempDir(), "cloud")
-	if err := harness.Start(t, harness.Options{Args: []string{"--cloud", cloud}}).Stop(); err != nil {
-		t.Fatal(err)
-	}
-	d := harness.Start(t, harness.Options{Args: []string{"--cloud", cloud}})
-	v := harness.NewValidator(t, d.URL)
-	if err := nodeTest(t, filepath.Join(sdk, "backup_locked.mjs"), v.URL); err != nil {
-		t.Error(err)
-	}
-	if entries, err := os.ReadDir(cloud); err != nil || len(entries) != 1 {
-		t.Errorf("the cloud holds %v (%v), not just cairn.json", entries, err)
-	}
+	eachCloud(t, func(t *testing.T, cloud place) {
+		t.Parallel()
+		if err := cloud.serve(t, harness.Options{}).Stop(); err != nil {
+			t.Fatal(err)
+		}
+		before := snapshot(t, cloud.dir)
+		v := harness.NewValidator(t, cloud.serve(t, harness.Options{}).URL)
+		if err := nodeTest(t, filepath.Join(sdk, "backup_locked.mjs"), v.URL); err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff(before, snapshot(t, cloud.dir)); diff != "" || len(before) != 1 {
+			t.Errorf("the cloud held %d objects and was changed (-before +after):\n%s", len(before), diff)
+		}
+	})
 }

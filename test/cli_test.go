@@ -38,8 +38,21 @@ import (
 //	post FILE               store the lines of a file in the daemon in $CAIRN_DATA
 //	signal NAME             send it to the commands in the background
 //
-// The condition [ipv6] tells whether ::1 can be bound.
+// CLOUD is an empty place for --cloud, and CLOUD_DIR the folder in which each of its
+// objects lies as a file. The condition [ipv6] tells whether ::1 can be bound, and
+// [s3] that the place is in a bucket.
 func TestScript(t *testing.T) {
+	runScripts(t, false)
+}
+
+// TestScriptS3 runs those about backups with a cloud on S3.
+func TestScriptS3(t *testing.T) {
+	runScripts(t, true, "backup", "backup_devices", "backup_lost")
+}
+
+// runScripts runs scripts by their names, or all.
+func runScripts(t *testing.T, onS3 bool, names ...string) {
+	t.Helper()
 	bin := filepath.Join(t.TempDir(), "cairn")
 	if runtime.GOOS == "windows" {
 		bin += ".exe"
@@ -51,9 +64,25 @@ func TestScript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	dir := filepath.Join("testdata", "script")
+	var files []string
+	for _, name := range names {
+		files = append(files, filepath.Join(dir, name+".txtar"))
+	}
+	if len(files) > 0 {
+		dir = "" // only these
+	}
 	testscript.Run(t, testscript.Params{
-		Dir: filepath.Join("testdata", "script"),
+		Dir:   dir,
+		Files: files,
 		Setup: func(env *testscript.Env) error {
+			cloud := place{url: "cloud", dir: "cloud"}
+			if onS3 {
+				cloud = s3Cloud(env.T().(testing.TB))
+			}
+			env.Setenv("CLOUD", cloud.url)
+			env.Setenv("CLOUD_DIR", cloud.dir)
+			env.Vars = append(env.Vars, cloud.env...)
 			env.Setenv("PATH", filepath.Dir(bin)+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 			env.Setenv("CAIRN_DATA", filepath.Join(env.WorkDir, "data"))
@@ -71,6 +100,9 @@ func TestScript(t *testing.T) {
 			"signal": signalBackground,
 		},
 		Condition: func(name string) (bool, error) {
+			if name == "s3" {
+				return onS3, nil
+			}
 			if name != "ipv6" {
 				return false, fmt.Errorf("there is no condition %q", name)
 			}

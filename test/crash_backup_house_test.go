@@ -28,17 +28,18 @@ const houseBytes = 12 << 20
 // A house is a data folder and a cloud outside of it, with enough documents
 // that backups of it have several parts and an index.
 type house struct {
-	data, cloud string
-	key         string // file with the key of the cloud
-	d           *harness.Daemon
-	c           *client.Client
-	scribe      *scribe
+	data   string
+	cloud  place
+	key    string // file with the key of the cloud
+	d      *harness.Daemon
+	c      *client.Client
+	scribe *scribe
 }
 
-// newHouse starts a daemon on new folders and fills it.
-func newHouse(t *testing.T, random *rand.Rand) *house {
+// newHouse starts a daemon on a new folder and a cloud, and fills it.
+func newHouse(t *testing.T, cloud place, random *rand.Rand) *house {
 	t.Helper()
-	h := &house{data: filepath.Join(t.TempDir(), "data"), cloud: filepath.Join(t.TempDir(), "cloud")}
+	h := &house{data: filepath.Join(t.TempDir(), "data"), cloud: cloud}
 	h.start(t)
 	h.scribe = newScribe(random)
 	fillDatabase(t, h.c, random, houseBytes, 4000)
@@ -50,7 +51,7 @@ func newHouse(t *testing.T, random *rand.Rand) *house {
 // start starts a daemon on what is there.
 func (h *house) start(t *testing.T) {
 	t.Helper()
-	h.d = harness.Start(t, harness.Options{Data: h.data, Args: []string{"--cloud", h.cloud}})
+	h.d = h.cloud.serve(t, harness.Options{Data: h.data})
 	h.c = client.New(h.d.URL)
 }
 
@@ -74,9 +75,9 @@ func (h *house) database(t *testing.T) api.DatabaseStatus {
 
 // elsewhere starts a daemon on another, empty data folder that has the key of a
 // cloud.
-func elsewhere(t *testing.T, cloud, key string) *client.Client {
+func elsewhere(t *testing.T, cloud place, key string) *client.Client {
 	t.Helper()
-	d := harness.Start(t, harness.Options{Args: []string{"--cloud", cloud, "--key", key}})
+	d := cloud.serve(t, harness.Options{Args: []string{"--key", key}})
 	return client.New(d.URL)
 }
 
@@ -165,7 +166,7 @@ func checkTidy(t *testing.T, data string) {
 
 // listedBackups returns the ids of the backups that the daemon lists. Each is
 // there once and has a manifest; and no manifest is there that is not listed.
-func listedBackups(t *testing.T, c *client.Client, cloud string) []string {
+func listedBackups(t *testing.T, c *client.Client, cloud place) []string {
 	t.Helper()
 	list, err := c.Backups(t.Context())
 	if err != nil {
@@ -185,12 +186,12 @@ func listedBackups(t *testing.T, c *client.Client, cloud string) []string {
 	return ids
 }
 
-// manifests returns the ids of the backups whose manifests are in a folder
-// cloud. Hidden files are those that a crash left unfinished.
-func manifests(t *testing.T, cloud string) []string {
+// manifests returns the ids of the backups whose manifests are in a cloud. Hidden
+// files are those that a crash left unfinished.
+func manifests(t *testing.T, cloud place) []string {
 	t.Helper()
 	ids := []string{}
-	entries, err := os.ReadDir(filepath.Join(cloud, "backups"))
+	entries, err := os.ReadDir(filepath.Join(cloud.dir, "backups"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		t.Fatal(err)
 	}

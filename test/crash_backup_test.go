@@ -16,9 +16,12 @@ import (
 	"cairn/test/harness"
 )
 
-// crashRounds is how often the daemon is killed, unless CAIRN_LONG is set: then
-// ten times as often.
-const crashRounds = 25
+// How often the daemon is killed, unless CAIRN_LONG is set: then ten times as
+// often.
+const (
+	crashRounds   = 25
+	crashRoundsS3 = 9
+)
 
 // TestCrashRestore kills the daemon at a random moment of a restoration, again
 // and again on one data folder, while a client writes. The next start serves
@@ -26,11 +29,18 @@ const crashRounds = 25
 // documents; and the status says which.
 func TestCrashRestore(t *testing.T) {
 	t.Parallel()
+	eachCloud(t, func(t *testing.T, cloud place) {
+		t.Parallel()
+		crashRestorations(t, cloud)
+	})
+}
+
+func crashRestorations(t *testing.T, cloud place) {
 	random := seededRandom(t)
-	h := newHouse(t, random)
+	h := newHouse(t, cloud, random)
 	backup, whole := h.back(t)
 	length := h.restoreOnce(t, backup, whole)
-	moments, restored := crashMoments(random, h.swapping), 0
+	moments, restored := h.crashMoments(random, h.swapping), 0
 	for round, at := range moments {
 		h.scribe.begin(h.scribe.before, whole)
 		if err := h.scribe.write(t.Context(), h.c); err != nil { // so that the original is another one
@@ -76,12 +86,19 @@ func TestCrashRestore(t *testing.T) {
 // manifest; and the next creation works.
 func TestCrashCreate(t *testing.T) {
 	t.Parallel()
+	eachCloud(t, func(t *testing.T, cloud place) {
+		t.Parallel()
+		crashCreations(t, cloud)
+	})
+}
+
+func crashCreations(t *testing.T, cloud place) {
 	random := seededRandom(t)
-	h := newHouse(t, random)
+	h := newHouse(t, cloud, random)
 	first, _ := h.back(t)
 	length := h.createOnce(t)
 	other := elsewhere(t, h.cloud, h.key)
-	moments := crashMoments(random, h.committing)
+	moments := h.crashMoments(random, h.committing)
 	listed, crashed := listedBackups(t, h.c, h.cloud), 0
 	for round, at := range moments {
 		h.scribe.begin(h.scribe.before, book{})
@@ -135,9 +152,16 @@ func TestCrashCreate(t *testing.T) {
 // nothing unfinished.
 func TestStopDuringBackup(t *testing.T) {
 	t.Parallel()
+	eachCloud(t, func(t *testing.T, cloud place) {
+		t.Parallel()
+		stopDuringBackups(t, cloud)
+	})
+}
+
+func stopDuringBackups(t *testing.T, cloud place) {
 	const soon = 8 * time.Second // less than requests under way are given
 	random := seededRandom(t)
-	h := newHouse(t, random)
+	h := newHouse(t, cloud, random)
 	backup, whole := h.back(t)
 	creation, restoration := h.createOnce(t), h.restoreOnce(t, backup, whole)
 	listed, told := listedBackups(t, h.c, h.cloud), 0
@@ -166,7 +190,7 @@ func TestStopDuringBackup(t *testing.T) {
 			default:
 				t.Errorf("%s: %v, want that the daemon is stopping", kind, err)
 			}
-			for _, path := range allFiles(t, h.cloud) {
+			for _, path := range allFiles(t, h.cloud.dir) {
 				if filepath.Base(path)[0] == '.' {
 					t.Errorf("%s was left behind", path)
 				}
@@ -197,11 +221,18 @@ func TestStopDuringBackup(t *testing.T) {
 	}
 }
 
-// TestCopiedCloud copies the folder of a cloud the moment that a creation has
+// TestCopiedCloud copies a cloud the moment that a creation has
 // returned, and restores from the copy, with the key, on another computer.
 func TestCopiedCloud(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, seededRandom(t))
+	eachCloud(t, func(t *testing.T, cloud place) {
+		t.Parallel()
+		copyCloud(t, cloud)
+	})
+}
+
+func copyCloud(t *testing.T, cloud place) {
+	h := newHouse(t, cloud, seededRandom(t))
 	h.scribe.begin(h.scribe.before, book{})
 	var writing sync.WaitGroup
 	writing.Go(func() { h.scribe.keepWriting(t, h.c) })
@@ -209,10 +240,7 @@ func TestCopiedCloud(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	copied := filepath.Join(t.TempDir(), "copy")
-	if err := os.CopyFS(copied, os.DirFS(h.cloud)); err != nil {
-		t.Error(err)
-	}
+	copied := folderAt(cloud.download(t))
 	h.d.Kill()
 	writing.Wait()
 	stdout, stderr, code := harness.Cairn(t, []string{"CAIRN_DATA=" + h.data}, "cloud", "key")
@@ -362,8 +390,11 @@ func (m crashMoment) wait(t *testing.T, length time.Duration, done <-chan struct
 // crashMoments returns when to kill: at moments spread over all of the time that
 // the work takes, just around its last step, where it takes effect, and once
 // when it is done.
-func crashMoments(random *rand.Rand, seen func() string) []crashMoment {
+func (h *house) crashMoments(random *rand.Rand, seen func() string) []crashMoment {
 	n := crashRounds
+	if h.cloud.server != nil {
+		n = crashRoundsS3
+	}
 	if os.Getenv("CAIRN_LONG") != "" {
 		n *= 10
 	}
@@ -395,7 +426,7 @@ func (h *house) swapping() string {
 // committing changes when a creation has written its index, and goes on with
 // its manifest.
 func (h *house) committing() string {
-	indexes, err := filepath.Glob(filepath.Join(h.cloud, "indexes", "*", "*.age"))
+	indexes, err := filepath.Glob(filepath.Join(h.cloud.dir, "indexes", "*", "*.age"))
 	if err != nil {
 		return err.Error()
 	}

@@ -24,8 +24,8 @@ import (
 
 // readOnlyCloud has the file system of the cloud become read-only.
 func readOnlyCloud(t *testing.T) {
-	e := newEstate(t, filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "cloud"), someParts(t, 9))
-	hide, show := coverReadOnly(t, e.cloud)
+	e := newEstate(t, filepath.Join(t.TempDir(), "data"), folderCloud(t), someParts(t, 9))
+	hide, show := coverReadOnly(t, e.cloud.dir)
 	h := hostility{
 		begin: hide, end: show,
 		write: []cairn.Code{cairn.CodeReadOnly},
@@ -36,15 +36,15 @@ func readOnlyCloud(t *testing.T) {
 
 // renamedCloud takes the folder of the cloud away.
 func renamedCloud(t *testing.T) {
-	e := newEstate(t, filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "cloud"), someParts(t, 9))
+	e := newEstate(t, filepath.Join(t.TempDir(), "data"), folderCloud(t), someParts(t, 9))
 	rename := func(from, to string) {
 		if err := os.Rename(from, to); err != nil {
 			t.Fatal(err)
 		}
 	}
 	h := hostility{
-		begin: func() { rename(e.cloud, e.cloud+".away") },
-		end:   func() { rename(e.cloud+".away", e.cloud) },
+		begin: func() { rename(e.cloud.dir, e.cloud.dir+".away") },
+		end:   func() { rename(e.cloud.dir+".away", e.cloud.dir) },
 		write: []cairn.Code{cairn.CodeBucketMissing},
 		read:  []cairn.Code{cairn.CodeBucketMissing},
 	}
@@ -62,7 +62,7 @@ func unmountedCloud(t *testing.T) {
 	}
 	copied, mount := false, func() { mountOver(t, disk, cloud) }
 	mount()
-	e := newEstate(t, filepath.Join(t.TempDir(), "data"), cloud, someParts(t, 9))
+	e := newEstate(t, filepath.Join(t.TempDir(), "data"), folderAt(cloud), someParts(t, 9))
 	h := hostility{
 		begin: func() { unmount(t, cloud) },
 		end: func() {
@@ -93,29 +93,29 @@ func unmountedCloud(t *testing.T) {
 // only: whoever mounted the wrong disk must hear of it.
 func replacedCloud(t *testing.T) {
 	data, cloud := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "cloud")
-	other := newEstate(t, data, cloud+".other", func(*client.Client) {})
+	other := newEstate(t, data, folderAt(cloud+".other"), func(*client.Client) {})
 	other.stop(t)
-	files := allFiles(t, other.cloud)
-	e := newEstate(t, data, cloud, someParts(t, 9))
+	files := allFiles(t, other.cloud.dir)
+	e := newEstate(t, data, folderAt(cloud), someParts(t, 9))
 	rename := func(from, to string) {
 		if err := os.Rename(from, to); err != nil {
 			t.Fatal(err)
 		}
 	}
 	h := hostility{
-		begin: func() { rename(cloud, cloud+".away"); rename(other.cloud, cloud) },
-		end:   func() { rename(cloud, other.cloud); rename(cloud+".away", cloud) },
+		begin: func() { rename(cloud, cloud+".away"); rename(other.cloud.dir, cloud) },
+		end:   func() { rename(cloud, other.cloud.dir); rename(cloud+".away", cloud) },
 		write: []cairn.Code{cairn.CodeBucketMissing},
 		read:  []cairn.Code{cairn.CodeBucketMissing},
 	}
 	e.suffer(t, h)
-	if now := allFiles(t, other.cloud); !slices.Equal(now, files) {
+	if now := allFiles(t, other.cloud.dir); !slices.Equal(now, files) {
 		t.Errorf("the other cloud has %q, and had %q", now, files)
 	}
 	e.stop(t)
 	h.begin()
 	e.start(t)
-	if ids := listedBackups(t, e.c, cloud); !slices.Equal(ids, other.backups) {
+	if ids := listedBackups(t, e.c, e.cloud); !slices.Equal(ids, other.backups) {
 		t.Errorf("started with the other cloud, the daemon lists %q, want %q", ids, other.backups)
 	}
 	e.stop(t)
@@ -129,12 +129,12 @@ func replacedCloud(t *testing.T) {
 // status says why backups are not, and they are made as soon as the folder is
 // there.
 func hangingCloud(t *testing.T) {
-	e := newEstate(t, filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "cloud"), someParts(t, 1))
+	e := newEstate(t, filepath.Join(t.TempDir(), "data"), folderCloud(t), someParts(t, 1))
 	e.stop(t)
-	away, fifo := e.cloud+".away", e.cloud+".fifo"
-	err := os.Rename(e.cloud, away)
+	away, fifo := e.cloud.dir+".away", e.cloud.dir+".fifo"
+	err := os.Rename(e.cloud.dir, away)
 	if err == nil {
-		err = syscall.Mkfifo(e.cloud, 0o600) // opening it waits for who writes into it
+		err = syscall.Mkfifo(e.cloud.dir, 0o600) // opening it waits for who writes into it
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -145,9 +145,9 @@ func hangingCloud(t *testing.T) {
 	}
 	e.unavailable(t, []cairn.Code{cairn.CodeCloudLost})
 	p := e.meanwhile(t, e.creating(), func() bool { return true }, func() {
-		err := os.Rename(e.cloud, fifo)
+		err := os.Rename(e.cloud.dir, fifo)
 		if err == nil {
-			err = os.Rename(away, e.cloud)
+			err = os.Rename(away, e.cloud.dir)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -174,11 +174,11 @@ func hangingCloud(t *testing.T) {
 // went away: the status says so, documents are written, and whoever asks for
 // backups can stop waiting.
 func silentCloud(t *testing.T) {
-	e := newEstate(t, filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "cloud"), someParts(t, 1))
-	away := e.cloud + ".away"
-	err := os.Rename(e.cloud, away)
+	e := newEstate(t, filepath.Join(t.TempDir(), "data"), folderCloud(t), someParts(t, 1))
+	away := e.cloud.dir + ".away"
+	err := os.Rename(e.cloud.dir, away)
 	if err == nil {
-		err = syscall.Mkfifo(e.cloud, 0o600) // opening it waits for who writes into it
+		err = syscall.Mkfifo(e.cloud.dir, 0o600) // opening it waits for who writes into it
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -198,8 +198,8 @@ func silentCloud(t *testing.T) {
 		t.Errorf("the list of backups: %v", err)
 	}
 	e.stop(t)
-	if err = os.Remove(e.cloud); err == nil {
-		err = os.Rename(away, e.cloud)
+	if err = os.Remove(e.cloud.dir); err == nil {
+		err = os.Rename(away, e.cloud.dir)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -212,9 +212,9 @@ func silentCloud(t *testing.T) {
 // system call that does not return: it ends all the same, and the next start is
 // one after a crash.
 func stuckRestoration(t *testing.T) {
-	e := newEstate(t, filepath.Join(t.TempDir(), "data"), filepath.Join(tmpfs(t, "64m"), "cloud"), someParts(t, 1))
+	e := newEstate(t, filepath.Join(t.TempDir(), "data"), folderAt(filepath.Join(tmpfs(t, "64m"), "cloud")), someParts(t, 1))
 	e.stop(t)
-	parts, err := filepath.Glob(filepath.Join(e.cloud, "parts", "*", "*"))
+	parts, err := filepath.Glob(filepath.Join(e.cloud.dir, "parts", "*", "*"))
 	if err != nil || len(parts) != 1 {
 		t.Fatalf("the parts are %q, %v", parts, err)
 	}
@@ -228,7 +228,7 @@ func stuckRestoration(t *testing.T) {
 	if _, err := unix.FcntlInt(part.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
 		t.Fatal(err)
 	}
-	e.d = harness.Start(t, harness.Options{Data: e.data, Args: []string{"--cloud", e.cloud}, AnyExit: true})
+	e.d = e.cloud.serve(t, harness.Options{Data: e.data, AnyExit: true})
 	e.c = client.New(e.d.URL)
 	restored := make(chan error, 1)
 	go func() {
@@ -273,11 +273,12 @@ func (e *estate) startInto(t *testing.T, h hostility) {
 	e.stop(t)
 	h.begin()
 	e.start(t)
-	e.refuses(t, e.creating(), e.cloud, h.write...)
+	e.fails(t, h, e.creating(), h.write)
 	if len(h.read) > 0 {
-		e.refuses(t, e.listing(), e.cloud, h.read...)
+		e.fails(t, h, e.listing(), h.read)
 		e.unavailable(t, h.read)
 	}
+	e.unchanged(t)
 	e.write(t)
 	h.end()
 	e.works(t)
@@ -288,6 +289,23 @@ func (e *estate) startInto(t *testing.T, h hostility) {
 type hostility struct {
 	begin, end  func()
 	write, read []cairn.Code
+	hint        string       // what each hint must hold
+	amid        []cairn.Code // that a restoration may say besides when it begins in the middle
+}
+
+// fails does an operation that must fail with one of the codes.
+func (e *estate) fails(t *testing.T, h hostility, w way, codes []cairn.Code) {
+	t.Helper()
+	h.check(t, w, e.ask(t, w), e.cloud.url, codes)
+}
+
+// check checks the problem in an answer.
+func (h hostility) check(t *testing.T, w way, p *api.Problem, place string, codes []cairn.Code) {
+	t.Helper()
+	checkProblem(t, w, p, place, codes...)
+	if p != nil && !slices.Contains(h.amid, p.Code) && !strings.Contains(p.Hint, h.hint) {
+		t.Errorf("%s: the hint is %q, want %q in it", w.path, p.Hint, h.hint)
+	}
 }
 
 // suffer has the cloud turn hostile before each operation, and in the middle of
@@ -295,27 +313,39 @@ type hostility struct {
 // when it is over, without a restart.
 func (e *estate) suffer(t *testing.T, h hostility) {
 	t.Helper()
+	e.sufferBefore(t, h)
+	e.sufferAmid(t, h)
+}
+
+// sufferBefore has the cloud turn hostile before each operation.
+func (e *estate) sufferBefore(t *testing.T, h hostility) {
+	t.Helper()
 	h.begin()
-	e.refuses(t, e.creating(), e.cloud, h.write...)
-	e.refuses(t, e.deleting(), e.cloud, h.write...)
+	e.fails(t, h, e.creating(), h.write)
+	e.fails(t, h, e.deleting(), h.write)
 	if len(h.read) > 0 {
-		e.refuses(t, e.listing(), e.cloud, h.read...)
-		e.refuses(t, e.restoring(), e.cloud, h.read...)
-		e.refuses(t, way{"GET", "/backup/" + e.backup.ID}, e.cloud, h.read...)
+		e.fails(t, h, e.listing(), h.read)
+		e.fails(t, h, e.restoring(), h.read)
+		e.fails(t, h, e.showing(), h.read)
 		e.unavailable(t, h.read)
 	} else {
 		e.lists(t, 0)
 		e.restores(t)
 	}
+	e.unchanged(t)
 	e.write(t)
 	h.end()
 	e.works(t)
+}
 
+// sufferAmid has the cloud turn hostile in the middle of operations.
+func (e *estate) sufferAmid(t *testing.T, h hostility) {
+	t.Helper()
 	e.untidy = true // from here on
 	failed := 0
 	for try := 0; try < 8 && failed < 2; try++ {
 		p := e.amid(t, h, e.creating(), e.uploading(), h.write)
-		if p == nil {
+		if p == nil || inDoubt(p) && len(manifests(t, e.cloud)) > len(e.backups) {
 			e.lists(t, 1)
 			e.undoCreate(t)
 			continue
@@ -328,7 +358,7 @@ func (e *estate) suffer(t *testing.T, h hostility) {
 	}
 	failed = 0
 	for try := 0; len(h.read) > 0 && try < 8 && failed < 2; try++ {
-		p := e.amid(t, h, e.restoring(), e.building(0), h.read)
+		p := e.amid(t, h, e.restoring(), e.building(0), slices.Concat(h.read, h.amid))
 		if p == nil {
 			e.undo(t)
 			continue
@@ -349,12 +379,17 @@ func (e *estate) amid(t *testing.T, h hostility, w way, begun func() bool, codes
 	came := false
 	p := e.meanwhile(t, w, begun, func() { h.begin(); came = true })
 	if p != nil {
-		checkProblem(t, w, p, e.cloud, codes...)
+		h.check(t, w, p, e.cloud.url, codes)
 	}
 	if came {
 		h.end()
 	}
 	return p
+}
+
+// inDoubt reports whether a problem says that a backup may have been made.
+func inDoubt(p *api.Problem) bool {
+	return strings.Contains(p.Detail, "Whether it was done is not known.")
 }
 
 // unavailable checks that the status tells of the cloud what operations do.
@@ -375,7 +410,7 @@ func (e *estate) unavailable(t *testing.T, codes []cairn.Code) {
 // restorations. Files that are open can still be written, as with a folder that
 // somebody mounts anew.
 func restoreOnReadOnlyDisk(t *testing.T) {
-	e := newEstate(t, filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "cloud"), someParts(t, 9))
+	e := newEstate(t, filepath.Join(t.TempDir(), "data"), folderCloud(t), someParts(t, 9))
 	hide, show := coverReadOnly(t, e.data)
 	hide()
 	if p := e.ask(t, e.restoring()); p == nil {
@@ -466,7 +501,7 @@ func TestForbiddenCloud(t *testing.T) {
 			own(t, dir, ordinaryUser)
 		}
 	}
-	e := &estate{data: data, cloud: cloud, d: startAsOther(t, public, data, cloud)}
+	e := &estate{data: data, cloud: folderAt(cloud), d: startAsOther(t, public, data, cloud)}
 	e.c = client.New(e.d.URL)
 	someParts(t, 9)(e.c)
 	made, err := e.c.CreateBackup(t.Context())
@@ -476,7 +511,7 @@ func TestForbiddenCloud(t *testing.T) {
 	if e.backup, err = e.c.BackupDetails(t.Context(), made.ID); err != nil {
 		t.Fatal(err)
 	}
-	e.backups = listedBackups(t, e.c, cloud)
+	e.backups = listedBackups(t, e.c, e.cloud)
 	e.write(t)
 	modes := func(mode os.FileMode) func() {
 		return func() {

@@ -50,19 +50,20 @@ func TestHostileBackups(t *testing.T) {
 // An estate is a daemon with a data folder and a cloud on disks that turn
 // hostile, and what must not be changed by that.
 type estate struct {
-	data, cloud string
-	d           *harness.Daemon
-	c           *client.Client
-	database    api.DatabaseStatus
-	backups     []string // ids
-	backup      api.BackupDetails
-	written     int  // assets
-	untidy      bool // unfinished files were where nothing could be removed
+	data     string
+	cloud    place
+	d        *harness.Daemon
+	c        *client.Client
+	database api.DatabaseStatus
+	backups  []string // ids
+	backup   api.BackupDetails
+	written  int  // assets
+	untidy   bool // unfinished files were where nothing could be removed
 }
 
 // newEstate starts a daemon, has fill write documents and makes a backup, after
 // which the database is changed.
-func newEstate(t *testing.T, data, cloud string, fill func(*client.Client)) *estate {
+func newEstate(t *testing.T, data string, cloud place, fill func(*client.Client)) *estate {
 	t.Helper()
 	e := &estate{data: data, cloud: cloud}
 	e.start(t)
@@ -81,7 +82,7 @@ func newEstate(t *testing.T, data, cloud string, fill func(*client.Client)) *est
 
 func (e *estate) start(t *testing.T) {
 	t.Helper()
-	e.d = harness.Start(t, harness.Options{Data: e.data, Args: []string{"--cloud", e.cloud}})
+	e.d = e.cloud.serve(t, harness.Options{Data: e.data})
 	e.c = client.New(e.d.URL)
 }
 
@@ -146,6 +147,7 @@ type way struct{ method, path string }
 func (e *estate) creating() way  { return way{http.MethodPost, "/backups/create"} }
 func (e *estate) listing() way   { return way{http.MethodGet, "/backups"} }
 func (e *estate) restoring() way { return way{http.MethodPost, "/backup/" + e.backup.ID + "/restore"} }
+func (e *estate) showing() way   { return way{http.MethodGet, "/backup/" + e.backup.ID} }
 func (e *estate) deleting() way  { return way{http.MethodPost, "/backups/" + e.backup.ID + "/delete"} }
 
 // ask does an operation, holds the answer to the OpenAPI document, and returns
@@ -232,7 +234,7 @@ func (e *estate) lists(t *testing.T, more int) {
 		t.Errorf("the backups are %q and were %q, want %d more", now, e.backups, more)
 	}
 	e.backups = now
-	for _, path := range allFiles(t, e.cloud) {
+	for _, path := range allFiles(t, e.cloud.dir) {
 		if !e.untidy && strings.HasPrefix(filepath.Base(path), ".") {
 			t.Errorf("%s was left behind", path)
 		}
@@ -317,7 +319,7 @@ func (e *estate) building(bytes int64) func() bool {
 // to the cloud.
 func (e *estate) uploading() func() bool {
 	count := func() int {
-		found, err := filepath.Glob(filepath.Join(e.cloud, "parts", "*", "*")) // hidden ones too
+		found, err := filepath.Glob(filepath.Join(e.cloud.dir, "parts", "*", "*")) // hidden ones too
 		if err != nil {
 			return 0
 		}
@@ -335,7 +337,7 @@ const roomy = 100 << 20
 // succeeds.
 func createOnFullDisk(t *testing.T) {
 	disk := newSmallDisk(t, 200, 400)
-	e := newEstate(t, filepath.Join(disk.dir, "data"), filepath.Join(t.TempDir(), "cloud"), largeCatalog(t))
+	e := newEstate(t, filepath.Join(disk.dir, "data"), folderCloud(t), largeCatalog(t))
 	failed, succeeded := 0, 0
 	try := func(what string) {
 		p := e.ask(t, e.creating())
@@ -374,7 +376,7 @@ func createOnFullDisk(t *testing.T) {
 // needs, and while it fills up in the middle of it.
 func restoreOnFullDisk(t *testing.T) {
 	disk := newSmallDisk(t, 220, 400)
-	e := newEstate(t, filepath.Join(disk.dir, "data"), filepath.Join(t.TempDir(), "cloud"), someParts(t, 20))
+	e := newEstate(t, filepath.Join(disk.dir, "data"), folderCloud(t), someParts(t, 20))
 	e.restores(t) // so that there is an older database to undo to
 
 	generations := filepath.Join(e.data, "generations")
@@ -442,14 +444,14 @@ func modified(t *testing.T, path string) time.Time {
 // few files, more.
 func fullCloud(t *testing.T) {
 	disk := newSmallDisk(t, 64, 600)
-	e := newEstate(t, filepath.Join(t.TempDir(), "data"), filepath.Join(disk.dir, "cloud"), someParts(t, 9))
+	e := newEstate(t, filepath.Join(t.TempDir(), "data"), folderAt(filepath.Join(disk.dir, "cloud")), someParts(t, 9))
 	kept := map[string]bool{}
-	for _, path := range allFiles(t, e.cloud) {
+	for _, path := range allFiles(t, e.cloud.dir) {
 		kept[path] = true
 	}
 	// What a failed creation has uploaded stays until somebody prunes.
 	prune := func() {
-		for _, path := range allFiles(t, e.cloud) {
+		for _, path := range allFiles(t, e.cloud.dir) {
 			if !kept[path] {
 				removeFile(t, path)
 			}
@@ -460,7 +462,7 @@ func fullCloud(t *testing.T) {
 		t.Fatalf("creating: %+v", *p)
 	}
 	var needed int64
-	for _, path := range allFiles(t, e.cloud) {
+	for _, path := range allFiles(t, e.cloud.dir) {
 		if !kept[path] {
 			needed += (fileSize(t, path) + page - 1) / page * page
 		}
@@ -476,7 +478,7 @@ func fullCloud(t *testing.T) {
 			e.lists(t, 1)
 			e.undoCreate(t)
 		} else {
-			checkProblem(t, e.creating(), p, e.cloud, cairn.CodeDiskFull)
+			checkProblem(t, e.creating(), p, e.cloud.url, cairn.CodeDiskFull)
 			_, object, _ := strings.Cut(p.Detail, "the object ")
 			folder, _, _ := strings.Cut(object, "/")
 			seen[folder]++
@@ -500,13 +502,13 @@ func fullCloud(t *testing.T) {
 		}
 	}
 	disk.leave(t, 0)
-	e.refuses(t, e.deleting(), e.cloud, cairn.CodeDiskFull)
+	e.refuses(t, e.deleting(), e.cloud.url, cairn.CodeDiskFull)
 	e.lists(t, 0)
 	e.write(t)
 	e.restores(t)
 	disk.leave(t, 2*e.backup.Backup.Bytes)
 	disk.leaveNames(t, 0)
-	e.refuses(t, e.deleting(), e.cloud, cairn.CodeDiskFull)
+	e.refuses(t, e.deleting(), e.cloud.url, cairn.CodeDiskFull)
 	for names, ok := 0, false; !ok; names++ {
 		disk.leaveNames(t, names)
 		ok = try(fmt.Sprintf("%d files", names))

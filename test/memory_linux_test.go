@@ -5,18 +5,22 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"cairn/api"
 	"cairn/client"
 	"cairn/test/harness"
+	"cairn/test/s3server"
 )
 
 // TestBackupMemory makes a backup and restores it with many cores, in daemons of
 // their own, so that each peak is of that alone: memory is bounded by bytes,
-// whatever the size of the database and however many cores there are.
+// whatever the size of the database, wherever the cloud is and however many cores
+// there are.
 func TestBackupMemory(t *testing.T) {
 	tiny := 600_000
 	if os.Getenv("CAIRN_LONG") != "" {
@@ -36,11 +40,10 @@ func TestBackupMemory(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			data := t.TempDir()
-			start := func() (*harness.Daemon, *client.Client) {
-				d := harness.Start(t, harness.Options{Data: data, Env: []string{"GOMAXPROCS=16", "GOMEMLIMIT="}})
-				return d, client.New(d.URL)
-			}
-			stop := func(d *harness.Daemon, what string, most int) {
+			measure := func(t *testing.T, cloud place, what string, most int, work func(*client.Client)) {
+				t.Helper()
+				d := cloud.serve(t, harness.Options{Data: data, Env: []string{"GOMAXPROCS=16", "GOMEMLIMIT="}})
+				work(client.New(d.URL))
 				peak := peakMiB(t, d.PID)
 				t.Logf("%s took %d MiB at its peak", what, peak)
 				if peak > most {
@@ -50,34 +53,46 @@ func TestBackupMemory(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			d, c := start()
-			random := rand.New(rand.NewPCG(1, 2))
-			fillDatabase(t, c, random, test.small<<20, 8000)
-			storeTiny(t, c, test.tiny)
-			for n := range test.large {
-				storeLarge(t, c, random, n)
-			}
-			before := databaseOf(t, c)
-			stop(d, "writing", test.create)
-
-			d, c = start()
-			b, err := c.CreateBackup(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			stop(d, "creating", test.create)
-
-			d, c = start()
-			if _, err := c.RestoreBackup(t.Context(), b.ID); err != nil {
-				t.Fatal(err)
-			}
-			if st := databaseOf(t, c); st.Digest != before.Digest || st.Documents != before.Documents {
-				t.Errorf("restored is %+v, want %+v", st, before)
-			}
-			stop(d, "restoring", test.restore)
-			if parts, err := filepath.Glob(filepath.Join(data, "cloud", "parts", "*", "*")); err != nil || len(parts) < 7 {
-				t.Errorf("the backup has %d parts: too few to fill the memory, %v", len(parts), err)
-			}
+			var before api.DatabaseStatus
+			measure(t, folderCloud(t), "writing", test.create, func(c *client.Client) {
+				random := rand.New(rand.NewPCG(1, 2))
+				fillDatabase(t, c, random, test.small<<20, 8000)
+				storeTiny(t, c, test.tiny)
+				for n := range test.large {
+					storeLarge(t, c, random, n)
+				}
+				before = databaseOf(t, c)
+			})
+			eachCloud(t, func(t *testing.T, cloud place) {
+				if cloud.server != nil {
+					if test.tiny > 0 && os.Getenv("CAIRN_LONG") == "" {
+						return // what is sent is as with ordinary ones
+					}
+					// Many objects are on their way at once, and stay there for long.
+					cloud = cloud.behind(s3server.NewFront(t, cloud.server, func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+						time.Sleep(200 * time.Millisecond)
+						forward.ServeHTTP(w, r)
+					}))
+				}
+				var b api.Backup
+				measure(t, cloud, "creating", test.create, func(c *client.Client) {
+					var err error
+					if b, err = c.CreateBackup(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				})
+				measure(t, cloud, "restoring", test.restore, func(c *client.Client) {
+					if _, err := c.RestoreBackup(t.Context(), b.ID); err != nil {
+						t.Fatal(err)
+					}
+					if st := databaseOf(t, c); st.Digest != before.Digest || st.Documents != before.Documents {
+						t.Errorf("restored is %+v, want %+v", st, before)
+					}
+				})
+				if parts := allFiles(t, filepath.Join(cloud.dir, "parts")); len(parts) < 7 {
+					t.Errorf("the backup has %d parts: too few to fill the memory", len(parts))
+				}
+			})
 		})
 	}
 }

@@ -78,31 +78,35 @@ func shell(t *testing.T, dir, commands string) string {
 // comes later wins.
 func TestRecoverSegments(t *testing.T) {
 	t.Parallel()
-	h := newHandmade(t)
-	id, left := h.layered()
-	want := byName(left)
+	eachCloud(t, func(t *testing.T, cloud place) {
+		t.Parallel()
+		h := newHandmade(t)
+		id, left := h.layered()
+		cloud.upload(t, h.dir)
+		want := byName(left)
 
-	target := filepath.Join(t.TempDir(), "recovered")
-	recoverDocuments(t, h.dir, h.key, target)
-	checkRecovered(t, want, target)
+		target := filepath.Join(t.TempDir(), "recovered")
+		recoverDocuments(t, cloud.download(t), h.key, target)
+		checkRecovered(t, want, target)
 
-	d := harness.Start(t, harness.Options{Args: []string{"--cloud", h.dir, "--key", h.key}})
-	restoreVerb(t, d, id)
-	checkStored(t, want, storedDocuments(t, d))
+		d := cloud.serve(t, harness.Options{Args: []string{"--key", h.key}})
+		restoreVerb(t, d, id)
+		checkStored(t, want, storedDocuments(t, d))
 
-	// What was recovered goes back into a daemon as docs/recovery.md says.
-	other := harness.Start(t, harness.Options{})
-	script := strings.NewReplacer("TARGET", "'"+target+"'", "http://127.0.0.1:39300", other.URL).Replace(recoveryGuide(t, "## Back into cairn"))
-	shell(t, t.TempDir(), script)
-	got := storedDocuments(t, other)
-	for name, w := range want {
-		if got[name].text != w.text {
-			t.Errorf("%s went back into cairn as %q, want %q", name, got[name].text, w.text)
+		// What was recovered goes back into a daemon as docs/recovery.md says.
+		other := harness.Start(t, harness.Options{})
+		script := strings.NewReplacer("TARGET", "'"+target+"'", "http://127.0.0.1:39300", other.URL).Replace(recoveryGuide(t, "## Back into cairn"))
+		shell(t, t.TempDir(), script)
+		got := storedDocuments(t, other)
+		for name, w := range want {
+			if got[name].text != w.text {
+				t.Errorf("%s went back into cairn as %q, want %q", name, got[name].text, w.text)
+			}
 		}
-	}
-	if len(got) != len(want) {
-		t.Errorf("%d documents went back into cairn, want %d", len(got), len(want))
-	}
+		if len(got) != len(want) {
+			t.Errorf("%d documents went back into cairn, want %d", len(got), len(want))
+		}
+	})
 }
 
 // TestRecoverToOddFolder recovers deletions to a folder whose name has a meaning

@@ -19,9 +19,12 @@ import (
 	"cairn/test/s3server"
 )
 
+// s3Prefix is where clouds are in their buckets.
+const s3Prefix = "some/prefix"
+
 // s3URL returns the URL of a cloud.
 func s3URL(endpoint, bucket string) string {
-	return "s3://" + bucket + "/some/prefix?endpoint=" + endpoint
+	return "s3://" + bucket + "/" + s3Prefix + "?endpoint=" + endpoint
 }
 
 // TestStoreErrors has a person meet what can be wrong with a store: each is told

@@ -85,7 +85,7 @@ func TestRequests(t *testing.T) {
 		}
 		var got []string
 		for _, r := range front.Requests() {
-			key := strings.TrimPrefix(r.Key, "some/prefix/")
+			key := strings.TrimPrefix(r.Key, s3Prefix+"/")
 			if folder, rest, ok := strings.Cut(key, "/"); ok && rest != "" {
 				key = folder + "/..."
 			}
