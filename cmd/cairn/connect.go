@@ -153,6 +153,10 @@ func (d *daemonProcess) openS3(ctx context.Context, _ string) (store, error) {
 	if err != nil {
 		return store{}, cloud.Failure(ctx, d.place.url, err)
 	}
+	if d.bucket != nil {
+		d.bucket.Close() // what it was of use for is over
+	}
+	d.bucket = b
 	prefix := d.place.s3.Prefix
 	return store{
 		bucket:  bucket.Prefix(b, prefix),

@@ -39,10 +39,7 @@ func parsePlace(given, data string) (place, error) {
 	if strings.HasPrefix(given, "s3:") {
 		l, err := s3.ParseURL(given)
 		if err != nil {
-			if u, urlErr := url.Parse(given); urlErr == nil {
-				given = u.Redacted() // there may be a secret in it that does not belong there
-			}
-			return place{}, usageError{fmt.Errorf("the cloud %s: %w", cairn.Quote(given), err)}
+			return place{}, usageError{fmt.Errorf("the cloud %s: %w", shown(given), err)}
 		}
 		return place{s3: l, url: l.String(), key: l.Place(), given: true}, nil
 	}
@@ -91,6 +88,16 @@ func (p place) transfers() int {
 	return 4
 }
 
+// shown returns the beginning of what was given, quoted: behind it there may be
+// secrets that do not belong there.
+func shown(given string) string {
+	scheme, rest, isURL := strings.Cut(given, ":")
+	if !isURL || !strings.ContainsAny(rest, "@?") {
+		return cairn.Quote(given)
+	}
+	return cairn.Quote(scheme + ":...")
+}
+
 func badPlace(given string) error {
-	return usageError{errors.New("the cloud " + cairn.Quote(given) + " is no place for one: it is a path, file:///absolute/path, or s3://bucket/prefix")}
+	return usageError{errors.New("the cloud " + shown(given) + " is no place for one: it is a path, file:///absolute/path, or s3://bucket/prefix")}
 }

@@ -45,8 +45,23 @@ func TestParsePlace(t *testing.T) {
 		data, data + "/keys", data + "/keys/x", data + "/generations", "file://" + data + "/spool",
 	} {
 		got, err := parsePlace(given, data)
+		if strings.Contains(given, "?") {
+			given, _, _ = strings.Cut(given, ":") // what is behind it may be a secret
+		}
 		if _, ok := errors.AsType[usageError](err); !ok || !strings.Contains(err.Error(), given) {
 			t.Errorf("parsePlace(%q) = %+v, %v; want an error of use that names it", given, got, err)
+		}
+	}
+}
+
+// TestSecretPlace gives secrets where they do not belong: they are not told.
+func TestSecretPlace(t *testing.T) {
+	for _, given := range []string{
+		"s3://AKIA:abc/TOPSECRET@bucket/x", "s3://AKIA:TOPSECRET@bucket/x", "S3://AKIA:TOPSECRET@bucket", "https://AKIA:TOPSECRET@host",
+		"s3://bucket?endpoint=https://AKIA:TOPSECRET@store.example", "s3://bucket?secret_access_key=TOPSECRET", "s3://bucket?region=TOPSECRET",
+	} {
+		if _, err := parsePlace(given, "/data"); err == nil || strings.Contains(err.Error(), "TOPSECRET") {
+			t.Errorf("parsePlace(%q): %v, want an error without the secret", given, err)
 		}
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"cairn/api"
 	"cairn/internal/asset"
 	"cairn/internal/backup"
+	"cairn/internal/bucket/s3"
 	"cairn/internal/cloud"
 	"cairn/internal/database"
 	"cairn/internal/device"
@@ -107,7 +108,8 @@ type daemonProcess struct {
 	device    *device.Device
 	database  *database.DB
 	engine    *backup.Engine
-	connected string // id of the cloud that was opened first; the engine connects one at a time
+	connected string     // id of the cloud that was opened first; the engine connects one at a time
+	bucket    *s3.Bucket // that was opened last, if the cloud is in one; the engine connects one at a time
 	jobs      *jobs.Jobs
 	listeners []net.Listener
 	stuck     bool // something still goes on after drain

@@ -50,7 +50,7 @@ func create(ctx context.Context, b Bucket, policy Policy, name string, content i
 			if putErr == nil || errors.Is(putErr, ErrName) {
 				return putErr
 			}
-			unanswered = unanswered || Transient(putErr) || errors.Is(putErr, ErrUnknown)
+			unanswered = unanswered || silent(putErr)
 		}
 		var same bool
 		same, readErr = holds(ctx, b, name, content)
@@ -90,6 +90,12 @@ func create(ctx context.Context, b Bucket, policy Policy, name string, content i
 		putErr = fmt.Errorf("storing %s: %w, though it is not there now: %w", name, ErrUnknown, putErr)
 	}
 	return left.describe(ctx, putErr)
+}
+
+// silent reports whether err leaves it open what the store makes of a request: it
+// did not answer, or something else did in its place.
+func silent(err error) bool {
+	return Transient(err) || errors.Is(err, ErrUnknown) || errors.Is(err, ErrNotStore)
 }
 
 // errContent says that not the store but the content to be stored failed.

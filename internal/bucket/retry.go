@@ -53,7 +53,7 @@ func (r *retrying) Delete(ctx context.Context, name string) error {
 	unanswered := false
 	err := r.try(ctx, func() error {
 		err := r.inner.Delete(ctx, name)
-		unanswered = unanswered || err != nil && Transient(err)
+		unanswered = unanswered || err != nil && silent(err)
 		return err
 	})
 	if err != nil && unanswered {

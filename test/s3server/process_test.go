@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -219,6 +220,8 @@ func TestFrontStreams(t *testing.T) {
 		_, _ = w.Write(half)
 	}))
 	defer server.Close()
+	release := sync.OnceFunc(func() { close(read) })
+	defer release() // else the server has no end
 	front := NewFront(t, &Server{URL: server.URL}, nil)
 	body, write := io.Pipe()
 	go func() {
@@ -242,7 +245,7 @@ func TestFrontStreams(t *testing.T) {
 	if _, err := io.ReadFull(resp.Body, make([]byte, len(half)/2)); err != nil {
 		t.Fatal(err)
 	}
-	close(read)
+	release()
 	if n, err := io.Copy(io.Discard, resp.Body); err != nil || n != int64(len(half)*3/2) {
 		t.Errorf("the rest of the answer has %d bytes, %v", n, err)
 	}

@@ -231,6 +231,15 @@ func TestDeafEnd(t *testing.T) {
 	if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
 		t.Errorf("sending to a client that is gone: %v, want a reset", err)
 	}
+
+	// That it is gone is seen too while all it has sent cannot be read.
+	client, server = b.connect(t)
+	b.Set(toxic.Stall{Direction: toxic.Up})
+	flood(client)
+	client.SetLinger(0)
+	client.Close()
+	send(t, server, "x")
+	until(t, "none is open", func() bool { return b.Open() == 0 })
 }
 
 // TestLastWords checks that what a server sends before a reset arrives, though
@@ -262,14 +271,14 @@ func TestLastWords(t *testing.T) {
 func TestFreed(t *testing.T) {
 	b := newBench(t)
 	before := runtime.NumGoroutine()
-	freed := func(t *testing.T) {
+	left := func(t *testing.T, goroutines int) {
 		t.Helper()
-		until(t, "all goroutines have ended", func() bool { return runtime.NumGoroutine() <= before })
+		until(t, "goroutines have ended", func() bool { return runtime.NumGoroutine() <= before+goroutines })
 	}
 	client, server := b.connect(t)
 	client.CloseWrite()
 	server.CloseWrite()
-	freed(t)
+	left(t, 0)
 
 	// Neither side takes what comes, nor can be told.
 	client, server = b.connect(t)
@@ -279,9 +288,9 @@ func TestFreed(t *testing.T) {
 		conn.SetLinger(0)
 		conn.Close()
 	}
-	until(t, "the client has left", func() bool { return b.Open() == 0 })
+	left(t, 2) // which write what both have sent
 	b.Set(toxic.SlowClose{Delay: time.Hour})
-	freed(t)
+	left(t, 0)
 
 	// They are cut while the server is dialed.
 	b.Set()
@@ -292,7 +301,7 @@ func TestFreed(t *testing.T) {
 	}
 	until(t, "all are accepted", func() bool { return b.Connections() == 302 })
 	b.Drop() // those that came too late
-	freed(t)
+	left(t, 0)
 }
 
 // TestDrop checks that both sides are cut, and that new connections are not.

@@ -170,9 +170,9 @@ type Refuse struct{}
 
 func (Refuse) begin() effect { return func(*line, *step) {} }
 
-// For has toxics act on some connections only. They are numbered from 1 as they
-// are accepted. which must not call the proxy. Refuse is for all or none, and must
-// not be among them.
+// For has toxics act on some connections only, which are numbered from 1 as they
+// are accepted. The function must not call the proxy. Refuse is for all or none,
+// and must not be among the toxics.
 func For(which func(number int) bool, toxics ...Toxic) Toxic {
 	return some{which, toxics}
 }

@@ -2,6 +2,7 @@ package s3_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -135,6 +136,11 @@ func TestAnswers(t *testing.T) {
 		{status: 429, want: bucket.ErrBusy},
 		{status: 500, code: "InternalError", want: bucket.ErrBusy},
 		{status: 502, want: bucket.ErrBusy},
+		{status: 429, header: http.Header{"Content-Type": {"text/html"}}, want: bucket.ErrBusy},
+		{status: 408, header: http.Header{"Content-Type": {"text/html"}}, want: bucket.ErrUnreachable},
+		{status: 425, want: bucket.ErrBusy},
+		{status: 307, code: "TemporaryRedirect", want: bucket.ErrRegion, header: http.Header{
+			"X-Amz-Bucket-Region": {"eu-west-1"}, "Location": {"http://127.0.0.1:1/"}}},
 		{status: 504, header: http.Header{"Content-Type": {"text/html"}}, want: bucket.ErrBusy}, // of a gateway
 		{status: 400, code: "RequestTimeout", want: bucket.ErrUnreachable, head: bucket.ErrRejected},
 		{status: 400, code: "InvalidRequest", want: bucket.ErrRejected},
@@ -193,12 +199,30 @@ func TestPages(t *testing.T) {
 			fmt.Fprint(w, `<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><body/></html>`)
 		},
 		"nothing": func(http.ResponseWriter, *http.Request) {},
+		"a part": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("ETag", `"1"`)
+			w.WriteHeader(http.StatusPartialContent)
+			fmt.Fprint(w, "half")
+		},
+		"no length": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("ETag", `"1"`)
+			_ = http.NewResponseController(w).Flush()
+			fmt.Fprint(w, "half")
+		},
+		"nobody's word that nothing is there": func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "default backend - 404", http.StatusNotFound)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := open(t, standIn(t, handle))
 			for call, do := range calls {
-				if call == "Delete" && (name == "nothing" || name == "a page that is XML") {
+				switch {
+				case call == "Delete" && slices.Contains([]string{"nothing", "a page that is XML", "a part", "no length"}, name):
 					continue // who deletes looks whether it is gone
+				case call != "Get" && call != "List" && slices.Contains([]string{"a part", "no length"}, name):
+					continue
+				case call == "Head" && strings.HasPrefix(name, "nobody"):
+					continue // it has no words
 				}
 				if err := do(t.Context(), b); !errors.Is(err, bucket.ErrNotStore) {
 					t.Errorf("%s: %v, want ErrNotStore", call, err)
@@ -335,6 +359,7 @@ func TestStall(t *testing.T) {
 			_, _ = w.Write(make([]byte, size/2))
 			panic(http.ErrAbortHandler)
 		case name == "trickles":
+			w.Header().Set("Content-Length", "8")
 			for range 8 {
 				_, _ = w.Write([]byte("x"))
 				_ = http.NewResponseController(w).Flush()
@@ -390,69 +415,6 @@ func TestStall(t *testing.T) {
 	}
 }
 
-// TestMetadataService looks who is asked for credentials, where there are none.
-func TestMetadataService(t *testing.T) {
-	credentials(t, "", "")
-	var asked atomic.Int64
-	service := standIn(t, func(w http.ResponseWriter, _ *http.Request) {
-		asked.Add(1)
-		w.WriteHeader(http.StatusNotFound)
-	})
-	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", service.URL)
-	store := standIn(t, func(http.ResponseWriter, *http.Request) { t.Error("the store was asked without credentials") })
-	for _, c := range []struct {
-		endpoint, disabled string
-		asks               bool
-	}{
-		{store.URL, "", false},
-		{store.URL, "false", false},
-		{"", "true", false},
-		{"", "false", true}, // as on a machine of AWS
-	} {
-		t.Setenv("AWS_EC2_METADATA_DISABLED", c.disabled)
-		asked.Store(0)
-		b, err := s3.Open(t.Context(), s3.Location{Bucket: "bucket", Endpoint: c.endpoint})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := b.Get(t.Context(), "name"); !errors.Is(err, bucket.ErrNoCredentials) {
-			t.Errorf("Get from %q without credentials: %v, want ErrNoCredentials", c.endpoint, err)
-		}
-		if asks := asked.Load() > 0; asks != c.asks {
-			t.Errorf("for %q, with AWS_EC2_METADATA_DISABLED=%s, the metadata service was asked: %t, want %t", c.endpoint, c.disabled, asks, c.asks)
-		}
-	}
-}
-
-// TestProfile finds credentials in a file, and says so when a profile is not there.
-func TestProfile(t *testing.T) {
-	credentials(t, "", "")
-	file := t.TempDir() + "/credentials"
-	if err := os.WriteFile(file, []byte("[work]\naws_access_key_id = workkey\naws_secret_access_key = s\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
-	var signed atomic.Value
-	server := standIn(t, func(w http.ResponseWriter, r *http.Request) {
-		signed.Store(r.Header.Get("Authorization"))
-		w.Header().Set("ETag", `"1"`)
-	})
-	b, err := s3.Open(t.Context(), s3.Location{Bucket: "bucket", Endpoint: server.URL, Profile: "work", Region: "mars-1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := calls["Get"](t.Context(), b); err != nil {
-		t.Error(err)
-	}
-	if got := fmt.Sprint(signed.Load()); !strings.Contains(got, "Credential=workkey/") || !strings.Contains(got, "/mars-1/s3/") {
-		t.Errorf("it is signed %q, want by workkey for mars-1", got)
-	}
-	_, err = s3.Open(t.Context(), s3.Location{Bucket: "bucket", Endpoint: server.URL, Profile: "play"})
-	if !errors.Is(err, bucket.ErrNoCredentials) || !strings.Contains(err.Error(), "play") {
-		t.Errorf("opening with a profile that is not there: %v, want ErrNoCredentials that names it", err)
-	}
-}
-
 // TestListOrder has a store list as it likes.
 func TestListOrder(t *testing.T) {
 	credentials(t, "key", "secret")
@@ -488,6 +450,40 @@ func TestListOrder(t *testing.T) {
 	}
 }
 
+// TestCutList has a store break lists off without telling how they go on.
+func TestCutList(t *testing.T) {
+	credentials(t, "key", "secret")
+	const entry = `<Contents><Key>a</Key><LastModified>2026-11-26T07:00:00Z</LastModified><Size>3</Size></Contents>`
+	for name, body := range map[string]string{
+		"no token":        entry + `<IsTruncated>true</IsTruncated>`,
+		"the same again":  `<IsTruncated>true</IsTruncated><NextContinuationToken>x</NextContinuationToken>`,
+		"nothing is told": `<Contents></Contents>`, // of the object; it has no name that could be ours
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := open(t, standIn(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/xml")
+				fmt.Fprintf(w, `<ListBucketResult><Name>bucket</Name>%s</ListBucketResult>`, body)
+			}))
+			if err := calls["List"](t.Context(), b); !errors.Is(err, bucket.ErrRejected) {
+				t.Errorf("List: %v, want ErrRejected", err)
+			}
+		})
+	}
+}
+
+// TestTLSAlert has a store refuse the connection that is to be secure.
+func TestTLSAlert(t *testing.T) {
+	credentials(t, "key", "secret")
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10} // too old
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	if err := calls["Get"](t.Context(), open(t, server)); !errors.Is(err, bucket.ErrTLS) {
+		t.Errorf("Get: %v, want ErrTLS", err)
+	}
+}
+
 func TestForeign(t *testing.T) {
 	credentials(t, "key", "secret")
 	for _, c := range []struct {
@@ -520,27 +516,33 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// TestSSO has a session of SSO that is over.
-func TestSSO(t *testing.T) {
-	credentials(t, "", "")
-	file := t.TempDir() + "/config"
-	if err := os.WriteFile(file, []byte(`[profile work]
-sso_session = ours
-sso_account_id = 111122223333
-sso_role_name = backups
-[sso-session ours]
-sso_region = us-east-1
-sso_start_url = http://127.0.0.1:1/start
-`), 0o600); err != nil {
-		t.Fatal(err)
+// TestClose has connections that nobody uses closed.
+func TestClose(t *testing.T) {
+	credentials(t, "key", "secret")
+	var standing atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("ETag", `"1"`) }))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			standing.Add(1)
+		case http.StateClosed:
+			standing.Add(-1)
+		}
 	}
-	t.Setenv("AWS_CONFIG_FILE", file)
-	t.Setenv("HOME", t.TempDir())
-	b, err := s3.Open(t.Context(), s3.Location{Bucket: "bucket", Endpoint: "http://127.0.0.1:1", Profile: "work"})
-	if err != nil {
-		t.Fatal(err)
+	server.Start()
+	t.Cleanup(server.Close)
+	b := open(t, server)
+	if err := calls["Get"](t.Context(), b); err != nil || standing.Load() != 1 {
+		t.Fatalf("Get: %v, with %d connections", err, standing.Load())
 	}
-	if _, err := b.Get(t.Context(), "name"); !errors.Is(err, bucket.ErrExpired) || bucket.Transient(err) {
-		t.Errorf("Get without a session: %v, want ErrExpired", err)
+	b.Close()
+	for end := time.Now().Add(10 * time.Second); standing.Load() > 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond) // the server hears of it when it reads
+	}
+	if n := standing.Load(); n != 0 {
+		t.Errorf("%d connections stand after Close", n)
+	}
+	if err := calls["Get"](t.Context(), b); err != nil {
+		t.Errorf("Get after Close: %v", err)
 	}
 }

@@ -43,8 +43,9 @@ func newClient(ctx context.Context, l Location, stall time.Duration) (*awss3.Cli
 	if (l.Endpoint == "" || strings.HasSuffix(l.Endpoint, ".amazonaws.com")) && onEC2() {
 		metadata = imds.ClientDefaultEnableState
 	}
+	client := httpClient(stall)
 	options := []func(*config.LoadOptions) error{
-		config.WithHTTPClient(httpClient(stall)),
+		config.WithHTTPClient(client),
 		config.WithRetryer(func() aws.Retryer { return onceForTheClock() }),
 		config.WithEC2IMDSClientEnableState(metadata),
 		config.WithLogger(logging.Nop{}), // its errors say it all
@@ -74,7 +75,11 @@ func newClient(ctx context.Context, l Location, stall time.Duration) (*awss3.Cli
 		if o.BaseEndpoint != nil {
 			o.UsePathStyle = true // a name for each bucket is what AWS has
 		}
-		o.HTTPClient = guard{o.HTTPClient}
+		if own, ok := o.HTTPClient.(*awshttp.BuildableClient); ok { // with what the configuration adds to it
+			o.HTTPClient = guard{&http.Client{Transport: own.GetTransport(), CheckRedirect: stay}}
+		} else {
+			o.HTTPClient = guard{o.HTTPClient}
+		}
 		o.HTTPSignerV4 = signer{o.HTTPSignerV4}
 	}), nil
 }
@@ -92,6 +97,10 @@ func (s signer) SignHTTP(ctx context.Context, c aws.Credentials, r *http.Request
 	}
 	return s.HTTPSignerV4.SignHTTP(ctx, c, r, hash, service, region, at, options...)
 }
+
+// stay has no redirection followed: what is signed for one host is of no use to
+// another, which must not be believed either.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // httpClient returns a client whose connections end when they stand still. It
 // speaks HTTP/1.1: there, one that stands still is one call that does.
@@ -217,6 +226,13 @@ func (g guard) Do(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
+// close closes the connections that nobody uses.
+func (g guard) close() {
+	if own, ok := g.client.(*http.Client); ok {
+		own.CloseIdleConnections()
+	}
+}
+
 // peeked is how much of an answer is looked at.
 const peeked = 512
 
@@ -227,12 +243,25 @@ func check(request *http.Request, response *http.Response) error {
 		said += ", " + kind
 	}
 	list := request.URL.Query().Has("list-type")
-	if response.StatusCode/100 != 2 {
-		// An error of a store is XML, or has no body.
-		if isPage(response.Header.Get("Content-Type")) && response.StatusCode < 500 {
-			return &errNotStore{said}
-		}
+	object := strings.Contains(strings.Trim(request.URL.Path, "/"), "/") && !list
+	switch status := response.StatusCode; {
+	case status/100 == 2:
+	case status == http.StatusNotImplemented && !isError(request, response):
+		return &errNotStore{said} // what a store does not know, it must say itself
+	case status >= 500, status == http.StatusTooManyRequests, status == http.StatusRequestTimeout:
+		return nil // whoever says so: it may be over by the next try
+	case isPage(response.Header.Get("Content-Type")):
+		return &errNotStore{said} // an error of a store is XML, or has no body
+	case status == http.StatusNotFound && !isError(request, response):
+		return &errNotStore{said} // and so with what is not there
+	default:
 		return nil
+	}
+	if request.Method == http.MethodGet && object && response.StatusCode != http.StatusOK {
+		return &errNotStore{said + ", for a whole object"}
+	}
+	if request.Method == http.MethodGet && object && response.ContentLength < 0 {
+		return &errNotStore{said + ", of no length"} // it could end anywhere
 	}
 	if request.Method != http.MethodDelete && !list && response.Header.Get("ETag") == "" {
 		return &errNotStore{said + ", without an ETag"}
@@ -243,9 +272,7 @@ func check(request *http.Request, response *http.Response) error {
 	if request.Method == http.MethodHead {
 		return nil
 	}
-	body := bufio.NewReader(response.Body)
-	start, _ := body.Peek(peeked) // an error comes back when that is read
-	response.Body = &joined{body, response.Body}
+	start := peek(response)
 	switch {
 	case isPage(http.DetectContentType(start)):
 		return &errNotStore{said}
@@ -253,6 +280,20 @@ func check(request *http.Request, response *http.Response) error {
 		return &errNotStore{said + ", in place of a list"}
 	}
 	return nil
+}
+
+// isError reports whether an answer is an error of a store. Those to HEAD have no
+// body that would tell.
+func isError(request *http.Request, response *http.Response) bool {
+	return request.Method == http.MethodHead || bytes.Contains(peek(response), []byte("<Error"))
+}
+
+// peek returns the beginning of a body, which stays there.
+func peek(response *http.Response) []byte {
+	body := bufio.NewReader(response.Body)
+	start, _ := body.Peek(peeked) // an error comes back when that is read
+	response.Body = &joined{body, response.Body}
+	return start
 }
 
 func isPage(contentType string) bool { return strings.HasPrefix(contentType, "text/html") }

@@ -144,7 +144,9 @@ func classOf(status int) error {
 		return bucket.ErrExists
 	case status == http.StatusInsufficientStorage:
 		return bucket.ErrFull
-	case status == http.StatusTooManyRequests, status == http.StatusConflict, status >= 500 && status != http.StatusNotImplemented:
+	case status == http.StatusRequestTimeout:
+		return bucket.ErrUnreachable
+	case status == http.StatusTooManyRequests, status == http.StatusConflict, status == http.StatusTooEarly, status == http.StatusMisdirectedRequest, status >= 500 && status != http.StatusNotImplemented:
 		return bucket.ErrBusy
 	case status/100 == 3:
 		return bucket.ErrNotStore
@@ -226,8 +228,21 @@ func noCredentials(err error) error {
 		answer.Class, answer.Said = bucket.ErrExpired, "that of SSO, or it has not begun"
 	case strings.Contains(text, "no EC2 IMDS role"): // the last place that is looked at
 		answer.Said = "neither the environment nor the files of the AWS tools have any"
+	case responseOf(err) != nil: // of a service that hands them out
+		if classOf(responseOf(err).HTTPStatusCode()) == bucket.ErrBusy {
+			answer.Class = bucket.ErrBusy
+		}
+	case isNetwork(err): // that service does not answer
+		return network(err)
 	}
 	return answer
+}
+
+// isNetwork reports whether err is one of a connection, or of what it is for.
+func isNetwork(err error) bool {
+	_, op := errors.AsType[*net.OpError](err)
+	_, dns := errors.AsType[*net.DNSError](err)
+	return op || dns || errors.Is(err, errStall)
 }
 
 // isTimeout reports whether a connection stood still for too long; the end of a
@@ -242,7 +257,8 @@ func isTimeout(err error) bool {
 func isTLS(err error) bool {
 	_, verification := errors.AsType[*tls.CertificateVerificationError](err)
 	_, header := errors.AsType[tls.RecordHeaderError](err)
-	_, alert := errors.AsType[tls.AlertError](err)
+	op, isOp := errors.AsType[*net.OpError](err)
+	alert := isOp && op.Op == "remote error" // the other side's, as crypto/tls has it
 	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
 	_, name := errors.AsType[x509.HostnameError](err)
 	_, invalid := errors.AsType[x509.CertificateInvalidError](err)

@@ -25,6 +25,9 @@ type Location struct {
 // buckets there have capital letters and underscores.
 var bucketName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$`)
 
+// regionName is what names of regions are made of: they are part of host names.
+var regionName = regexp.MustCompile(`^[a-z0-9-]+$`)
+
 // ParseURL reads s3://bucket/prefix?endpoint=...&region=...&profile=...; the
 // prefix and the parameters can be left out. What it does not know is an error.
 func ParseURL(text string) (Location, error) {
@@ -49,6 +52,9 @@ func ParseURL(text string) (Location, error) {
 			return Location{}, fmt.Errorf("its prefix can have letters, digits, dots, dashes and underscores between slashes, and %d bytes", bucket.MaxName/2)
 		}
 	}
+	if strings.Contains(l.Prefix, "__0x") {
+		return Location{}, errors.New("its prefix cannot have __0x in it") // which gocloud.dev writes for other characters
+	}
 	params, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
 		return Location{}, errors.New("its parameters are malformed")
@@ -62,6 +68,9 @@ func ParseURL(text string) (Location, error) {
 			return Location{}, fmt.Errorf("its parameter %s must have one value", name)
 		}
 		*field = values[0]
+	}
+	if l.Region != "" && !regionName.MatchString(l.Region) {
+		return Location{}, errors.New("its region can have small letters, digits and dashes")
 	}
 	if l.Endpoint != "" {
 		if l.Endpoint, err = cleanEndpoint(l.Endpoint); err != nil {
@@ -78,7 +87,17 @@ func cleanEndpoint(text string) (string, error) {
 		strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
 		return "", errors.New("its endpoint is not of the form https://host or http://host:port")
 	}
-	return u.Scheme + "://" + strings.ToLower(u.Host), nil
+	host, port := strings.TrimSuffix(strings.ToLower(u.Hostname()), "."), u.Port()
+	if port == map[string]string{"https": "443", "http": "80"}[u.Scheme] {
+		port = ""
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port != "" {
+		host += ":" + port
+	}
+	return u.Scheme + "://" + host, nil
 }
 
 // String returns the one URL of a location.

@@ -25,6 +25,14 @@ func TestParseURL(t *testing.T) {
 			"s3://bucket?endpoint=https://s3.example.com",
 		},
 		{
+			"s3://bucket?endpoint=https://s3.example.com.:443", s3.Location{Bucket: "bucket", Endpoint: "https://s3.example.com"},
+			"s3://bucket?endpoint=https://s3.example.com", "s3://bucket?endpoint=https://s3.example.com",
+		},
+		{
+			"s3://bucket?endpoint=http://[::1]:9000", s3.Location{Bucket: "bucket", Endpoint: "http://[::1]:9000"},
+			"s3://bucket?endpoint=http://%5B::1%5D:9000", "s3://bucket?endpoint=http://%5B::1%5D:9000",
+		},
+		{
 			"s3://bucket/a?profile=my%20own", s3.Location{Bucket: "bucket", Prefix: "a", Profile: "my own"},
 			"s3://bucket/a?profile=my+own", "s3://bucket/a",
 		},
@@ -70,6 +78,8 @@ func TestParseURLRefuses(t *testing.T) {
 		"s3://bucket?endpoint=https://host/path":  "endpoint",
 		"s3://bucket?endpoint=https://a:b@host":   "endpoint",
 		"s3://bucket?endpoint=https://":           "endpoint",
+		"s3://bucket/my__0x41__data":              "__0x",
+		"s3://bucket?region=x.evil.example/":      "region",
 		"s3://bucket?a;b":                         "malformed",
 	} {
 		if got, err := s3.ParseURL(text); err == nil || !strings.Contains(err.Error(), want) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
 
 	"cairn/internal/bucket"
 )
@@ -68,8 +69,9 @@ func (b *Bucket) put(ctx context.Context, name string, content io.ReadSeeker) er
 	err := b.send(ctx, name, content, known != rejected)
 	switch {
 	case known == untried && isUnsupported(err):
-		b.conditions.CompareAndSwap(untried, rejected)
-		return b.send(ctx, name, content, false)
+		if err = b.send(ctx, name, content, false); err == nil {
+			b.conditions.CompareAndSwap(untried, rejected)
+		}
 	case known == untried && err == nil && b.trying.TryLock():
 		defer b.trying.Unlock()
 		b.try(ctx, name, content)
@@ -119,7 +121,10 @@ func (b *Bucket) send(ctx context.Context, name string, content io.ReadSeeker, c
 func isConflict(err error) bool { return status(err) == http.StatusConflict }
 
 // isUnsupported reports whether a store does not know a condition.
-func isUnsupported(err error) bool { return status(err) == http.StatusNotImplemented }
+func isUnsupported(err error) bool {
+	api, ok := errors.AsType[smithy.APIError](err)
+	return ok && api.ErrorCode() == "NotImplemented" && status(err) == http.StatusNotImplemented
+}
 
 // status returns that of the answer that an error tells of; 0 without one.
 func status(err error) int {

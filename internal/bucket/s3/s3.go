@@ -19,7 +19,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/s3blob"
 
@@ -56,6 +58,13 @@ func OpenImpatient(ctx context.Context, l Location, stall time.Duration) (*Bucke
 		return nil, describe(ctx, "opening", l.String(), err)
 	}
 	return &Bucket{location: l, blobs: blobs, client: client}, nil
+}
+
+// Close closes the connections that no call uses. Calls still work.
+func (b *Bucket) Close() {
+	if g, ok := b.client.Options().HTTPClient.(guard); ok {
+		g.close()
+	}
 }
 
 // Get implements [bucket.Bucket].
@@ -142,22 +151,38 @@ func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[bucket.Objec
 	}
 }
 
-// list yields all that is there, whatever it is named.
+// list yields all that is there, whatever it is named. It asks the client below
+// gocloud.dev, which takes a list for complete when its continuation is missing.
 func (b *Bucket) list(ctx context.Context, prefix string) iter.Seq2[bucket.Object, error] {
 	return func(yield func(bucket.Object, error) bool) {
-		objects := b.blobs.List(&blob.ListOptions{Prefix: prefix})
+		input := &awss3.ListObjectsV2Input{Bucket: &b.location.Bucket, Prefix: &prefix}
 		for {
-			o, err := objects.Next(ctx)
-			if err == io.EOF {
-				return
+			page, err := b.client.ListObjectsV2(ctx, input)
+			next := ""
+			if err == nil && aws.ToBool(page.IsTruncated) {
+				next = aws.ToString(page.NextContinuationToken)
+				if next == "" || next == aws.ToString(input.ContinuationToken) {
+					err = &bucket.Answer{Class: bucket.ErrRejected, Said: "a list that is cut off does not tell how it goes on", Err: errors.New("no other continuation token")}
+				}
+			}
+			err = describe(ctx, "listing", fmt.Sprintf("%q", prefix), err)
+			if errors.Is(err, bucket.ErrNotFound) {
+				err = fmt.Errorf("%w: %w", bucket.ErrMissing, err) // there is no such object to a list
 			}
 			if err != nil {
-				yield(bucket.Object{}, describe(ctx, "listing", fmt.Sprintf("%q", prefix), err))
+				yield(bucket.Object{}, err)
 				return
 			}
-			if !yield(bucket.Object{Name: o.Key, Size: o.Size, Modified: second(o.ModTime)}, nil) {
+			for _, o := range page.Contents {
+				object := bucket.Object{Name: aws.ToString(o.Key), Size: aws.ToInt64(o.Size), Modified: second(aws.ToTime(o.LastModified))}
+				if !yield(object, nil) {
+					return
+				}
+			}
+			if next == "" {
 				return
 			}
+			input.ContinuationToken = &next
 		}
 	}
 }
@@ -192,9 +217,8 @@ func (b *Bucket) Delete(ctx context.Context, name string) error {
 		return err
 	}
 	_, err := b.client.DeleteObject(ctx, &awss3.DeleteObjectInput{Bucket: &b.location.Bucket, Key: &name})
-	err = describe(ctx, "deleting", name, err)
-	if errors.Is(err, bucket.ErrNotFound) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorCode() == "NoSuchKey" {
 		return nil // some stores tell
 	}
-	return err
+	return describe(ctx, "deleting", name, err)
 }

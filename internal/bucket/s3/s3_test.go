@@ -155,6 +155,35 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// TestGateway has something before the store answer 501 once, of its own accord.
+func TestGateway(t *testing.T) {
+	s := s3server.Shared(t)
+	environ(t, s)
+	var once sync.Once
+	front := s3server.NewFront(t, s, func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+		failed := false
+		if s3server.RequestOf(r).Op == "put" {
+			once.Do(func() { failed = true })
+		}
+		if failed {
+			http.Error(w, "no", http.StatusNotImplemented)
+			return
+		}
+		forward.ServeHTTP(w, r)
+	})
+	b := openBucket(t, front.URL, s.Bucket(t))
+	if err := bucket.Create(t.Context(), b, "a", strings.NewReader("first")); err == nil {
+		t.Error("a put that was answered 501 is done")
+	}
+	if err := b.Put(t.Context(), "b", strings.NewReader("first")); err != nil {
+		t.Error(err)
+	}
+	front.Reset()
+	if err := b.Put(t.Context(), "c", strings.NewReader("first")); err != nil || len(front.Requests()) != 1 {
+		t.Errorf("Put afterwards took %v, %v, want one request", front.Requests(), err)
+	}
+}
+
 // TestConflict has a store that cannot tell at once who of two was first.
 func TestConflict(t *testing.T) {
 	s := s3server.Shared(t)
