@@ -4,6 +4,7 @@
 //	make e2e                    # build, then run all of it
 //	go test ./test -run TestSDK # with a binary that is built for the run
 //
-// Package harness starts the daemons; the folder sdk holds the tests that are
-// written against the SDK.
+// Package harness starts the daemons, package s3server the store of backups where
+// they are not in a folder; the folder sdk holds the tests that are written against
+// the SDK.
 package test
