@@ -102,7 +102,8 @@ const spareBytes = 256 << 20
 
 // An outbox is a queue of parcels. It holds so many bytes of them in memory, and
 // the rest in files, as far as the disk has room; then push waits. Files that are
-// being sent may take as much memory again.
+// being sent may take as much memory again. Until open nothing is sent, and no
+// file is written for a store that may never take it.
 type outbox struct {
 	folder string
 	limit  int64
@@ -115,6 +116,7 @@ type outbox struct {
 	changed sync.Cond
 	queue   []*parcel
 	held    int64 // bytes in memory, until they were sent
+	opened  bool  // it may be sent
 	closed  bool  // nothing more is pushed
 	stopped bool  // nothing more is sent
 }
@@ -132,6 +134,10 @@ func (o *outbox) push(p *parcel) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for o.held+p.size > o.limit && !o.stopped {
+		if !o.opened {
+			o.changed.Wait()
+			continue
+		}
 		spilled, err := o.spill(p)
 		if err != nil {
 			return err
@@ -180,7 +186,7 @@ func (o *outbox) spill(p *parcel) (ok bool, err error) {
 func (o *outbox) pop() *parcel {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(o.queue) == 0 && !o.closed && !o.stopped {
+	for !o.stopped && (!o.opened || len(o.queue) == 0 && !o.closed) {
 		o.changed.Wait()
 	}
 	if o.stopped || len(o.queue) == 0 {
@@ -209,6 +215,14 @@ func (o *outbox) forget(file string) {
 	if err := o.step("spool.remove", func() error { return os.Remove(file) }); err != nil {
 		o.log.Warn("a file of an upload could not be removed; the next start tries again", "file", file, "err", err)
 	}
+}
+
+// open has what was pushed be sent.
+func (o *outbox) open() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.opened = true
+	o.changed.Broadcast()
 }
 
 // close says that nothing more is pushed.

@@ -65,6 +65,73 @@ func TestSpillWhenStopped(t *testing.T) {
 	})
 }
 
+// A silent bucket answers what it is asked for cairn.json when the gate is opened,
+// once it has one.
+type silent struct {
+	bucket.Bucket
+	gate chan error
+}
+
+// Get waits for cairn.json.
+func (s *silent) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+	if name == "cairn.json" && s.gate != nil {
+		if err := <-s.gate; err != nil {
+			return nil, err
+		}
+	}
+	return s.Bucket.Get(ctx, name)
+}
+
+// TestSilentPlace has a store that does not answer while a backup is made, and in
+// the end does or does not: the disk is only filled for a store that is there.
+func TestSilentPlace(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		answer error
+		code   cairn.Code
+		spills bool
+	}{
+		{"it is gone", fmt.Errorf("%w", bucket.ErrMissing), cairn.CodeBucketMissing, false},
+		{"it answers", nil, "", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := stores.New(t)
+				h := newHouse(t, store)
+				h.fill(8, segment.PartBytes/2+1)
+				place := &silent{Bucket: store}
+				h.bucket = place
+				h.edit = func(cfg *backup.Config) { cfg.Memory, cfg.Transfers, cfg.Workers = 2*segment.PartBytes, 1, 1 }
+				spilled := false
+				h.step = func(name string, do func() error) error {
+					spilled = spilled || name == "spool.part"
+					return do()
+				}
+				h.engine = h.newEngine()
+				if _, err := h.engine.Connect(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				place.gate = make(chan error, 2)
+				ended := make(chan error)
+				go func() {
+					_, err := h.engine.Create(t.Context(), ignore)
+					ended <- err
+				}()
+				synctest.Wait()
+				if spilled {
+					t.Error("files were written for a store that has not answered")
+				}
+				place.gate <- c.answer
+				place.gate <- nil // before the manifest
+				if err := <-ended; cairn.CodeOf(err) != c.code || spilled != c.spills {
+					t.Errorf("it returned %v, want %q; files were written: %v", err, c.code, spilled)
+				}
+				h.checkTidy(true)
+			})
+		})
+	}
+}
+
 // TestChangedInMemory has a document change between the reading of it and its
 // encoding: no backup is made.
 func TestChangedInMemory(t *testing.T) {

@@ -24,7 +24,6 @@ type upload struct {
 	c      *cloud.Cloud
 	report Report
 
-	checked chan struct{} // closed when the place was looked at
 	catalog *segment.Catalog
 	memory  *semaphore.Weighted // bytes of runs that are filled or encoded
 	free    chan *run           // that can be filled
@@ -71,7 +70,6 @@ func newUpload(e *Engine, c *cloud.Cloud, b cairn.Backup, report Report) *upload
 		c:       c,
 		backup:  b,
 		report:  report,
-		checked: make(chan struct{}),
 		catalog: segment.NewCatalog(e.cfg.Spool, e.cfg.Catalog),
 		free:    make(chan *run, e.cfg.Workers+1),
 		full:    make(chan *run),
@@ -103,7 +101,7 @@ func (u *upload) run(ctx context.Context, read func(context.Context, *upload) er
 			return err
 		}
 		u.beginJournal(ctx)
-		close(u.checked)
+		u.outbox.open()
 		return nil
 	}))
 	var encoding sync.WaitGroup
@@ -296,11 +294,6 @@ func (r *run) reset() {
 
 // send puts parts into the bucket.
 func (u *upload) send() error {
-	select {
-	case <-u.checked:
-	case <-u.ctx.Done():
-		return context.Cause(u.ctx)
-	}
 	for {
 		p := u.outbox.pop()
 		if p == nil {
