@@ -48,11 +48,9 @@ type place struct {
 	amid cairn.Code // when the creation has written there, which makes it look otherwise
 }
 
-// TestReplacedPlace has the place of the cloud turn into another one before a
-// creation and at each stage of it, as when another disk is mounted there: no
-// backup is made, neither here nor there, and the error says why.
-func TestReplacedPlace(t *testing.T) {
-	for _, p := range []place{
+// places are what can be where the cloud was.
+func places() []place {
+	return []place{
 		{"another cloud", func(t *testing.T, _ *house, _ map[string]string) map[string]string {
 			store := stores.New(t)
 			newHouse(t, store).create()
@@ -76,7 +74,14 @@ func TestReplacedPlace(t *testing.T) {
 			delete(own, "cairn.json")
 			return own
 		}, cairn.CodeDamaged, "cairn.json", cairn.CodeDamaged},
-	} {
+	}
+}
+
+// TestReplacedPlace has the place of the cloud turn into another one before a
+// creation and at each stage of it, as when another disk is mounted there: no
+// backup is made, neither here nor there, and the error says why.
+func TestReplacedPlace(t *testing.T) {
+	for _, p := range places() {
 		for _, stage := range []string{"before", "scan", "parts/", "indexes/"} {
 			t.Run(p.name+", "+stage, func(t *testing.T) { p.replace(t, stage) })
 		}
@@ -134,5 +139,46 @@ func (p place) replace(t *testing.T, stage string) {
 	}
 	if last, _, ok, err := h.engine.Last(t.Context()); err != nil || !ok || last.Backup != b.ID {
 		t.Errorf("the newest backup that is known is %q, want %q, %v", last.Backup, b.ID, err)
+	}
+}
+
+// TestReplacedPlaceAmidRestoration has the place turn into another one while a
+// restoration reads: the error says so, and does not call the cloud damaged. The
+// database stays as it is.
+func TestReplacedPlaceAmidRestoration(t *testing.T) {
+	for _, p := range places() {
+		for _, stage := range []string{"backups/", "indexes/", "parts/"} {
+			t.Run(p.name+", "+stage, func(t *testing.T) {
+				store, other, at := stores.New(t), stores.New(t), new(mount)
+				at.set(store)
+				now := ""
+				h := openHouse(t, t.TempDir(), &gated{Bucket: at, before: func(_ context.Context, name string) {
+					if now != "" && strings.HasPrefix(name, now) {
+						at.set(other)
+					}
+				}}, func(*backup.Config) {})
+				h.apply(doc("a", "text", segment.PartBytes/2+1), doc("b", "text", segment.PartBytes/2+1))
+				b := h.create()
+				for name, data := range p.make(t, h, objects(t, store)) {
+					put(t, other, name, data)
+				}
+				h.apply(doc("c", "text", 100))
+				before := h.verify()
+				now = stage
+				_, err := h.engine.Restore(t.Context(), "job", b.ID, ignore)
+				if p.name == "all but cairn.json" { // all that is read is there
+					if err != nil {
+						t.Error(err)
+					}
+					return
+				}
+				if cairn.CodeOf(err) != cairn.CodeBucketMissing || !strings.Contains(fmt.Sprint(err), p.says) {
+					t.Errorf("it returned %v, want %q", err, p.says)
+				}
+				if after := h.verify(); after != before {
+					t.Errorf("the database is %v, and was %v", after, before)
+				}
+			})
+		}
 	}
 }

@@ -43,6 +43,12 @@ func (e *Engine) Restore(ctx context.Context, job, id string, report Report) (ca
 		return cairn.Backup{}, err
 	}
 	b, err := e.restore(ctx, c, job, id, report)
+	if cairn.CodeOf(err) == cairn.CodeDamaged {
+		// It may be another place by now that has no such objects.
+		if replaced := c.Check(ctx); cairn.CodeOf(replaced) == cairn.CodeBucketMissing {
+			err = replaced
+		}
+	}
 	return b, e.lost(err)
 }
 
