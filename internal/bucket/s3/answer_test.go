@@ -114,24 +114,23 @@ func TestAnswers(t *testing.T) {
 		says   string
 		header http.Header
 		want   error
-		head   error // where the answer has no body; nil for want
 	}{
-		{status: 403, code: "InvalidAccessKeyId", want: bucket.ErrKey, head: bucket.ErrRefused},
-		{status: 403, code: "SignatureDoesNotMatch", want: bucket.ErrSecret, head: bucket.ErrRefused},
+		{status: 403, code: "InvalidAccessKeyId", want: bucket.ErrKey},
+		{status: 403, code: "SignatureDoesNotMatch", want: bucket.ErrSecret},
 		{status: 401, code: "Unauthorized", want: bucket.ErrSecret},
-		{status: 400, code: "ExpiredToken", want: bucket.ErrExpired, head: bucket.ErrRejected},
+		{status: 400, code: "ExpiredToken", want: bucket.ErrExpired},
 		{status: 403, code: "AccessDenied", want: bucket.ErrRefused},
 		{status: 403, want: bucket.ErrRefused},
 		{status: 404, code: "NoSuchBucket", want: bucket.ErrMissing},
 		{status: 301, code: "PermanentRedirect", want: bucket.ErrRegion, header: http.Header{"X-Amz-Bucket-Region": {"eu-west-1"}}},
 		{
-			status: 400, code: "AuthorizationHeaderMalformed", want: bucket.ErrRegion, head: bucket.ErrRegion,
+			status: 400, code: "AuthorizationHeaderMalformed", want: bucket.ErrRegion,
 			header: http.Header{"X-Amz-Bucket-Region": {"eu-west-1"}},
 		},
-		{status: 400, code: "AuthorizationHeaderMalformed", want: bucket.ErrSecret, head: bucket.ErrRejected},
-		{status: 400, code: "AuthorizationHeaderMalformed", says: "the region 'x' is wrong; expecting 'eu-west-1'", want: bucket.ErrRegion, head: bucket.ErrRejected},
+		{status: 400, code: "AuthorizationHeaderMalformed", want: bucket.ErrSecret},
+		{status: 400, code: "AuthorizationHeaderMalformed", says: "the region 'x' is wrong; expecting 'eu-west-1'", want: bucket.ErrRegion},
 		{status: 507, code: "XMinioStorageFull", want: bucket.ErrFull},
-		{status: 403, code: "QuotaExceeded", want: bucket.ErrFull, head: bucket.ErrRefused},
+		{status: 403, code: "QuotaExceeded", want: bucket.ErrFull},
 		{status: 503, code: "SlowDown", want: bucket.ErrBusy},
 		{status: 429, want: bucket.ErrBusy},
 		{status: 500, code: "InternalError", want: bucket.ErrBusy},
@@ -142,7 +141,7 @@ func TestAnswers(t *testing.T) {
 		{status: 307, code: "TemporaryRedirect", want: bucket.ErrRegion, header: http.Header{
 			"X-Amz-Bucket-Region": {"eu-west-1"}, "Location": {"http://127.0.0.1:1/"}}},
 		{status: 504, header: http.Header{"Content-Type": {"text/html"}}, want: bucket.ErrBusy}, // of a gateway
-		{status: 400, code: "RequestTimeout", want: bucket.ErrUnreachable, head: bucket.ErrRejected},
+		{status: 400, code: "RequestTimeout", want: bucket.ErrUnreachable},
 		{status: 400, code: "InvalidRequest", want: bucket.ErrRejected},
 		{status: 405, code: "MethodNotAllowed", want: bucket.ErrRejected},
 		{status: 413, header: http.Header{"Content-Type": {"text/html"}}, want: bucket.ErrNotStore}, // of a proxy before the store
@@ -162,16 +161,12 @@ func TestAnswers(t *testing.T) {
 			})
 			b := open(t, server)
 			for name, call := range calls {
-				want := c.want
-				if c.head != nil && (name == "Head" || name == "Put") { // a first Put asks before
-					want = c.head
-				}
 				err := call(t.Context(), b)
 				answer, ok := errors.AsType[*bucket.Answer](err)
-				if !errors.Is(err, want) || !ok || answer.Class != want || answer.Said == "" {
-					t.Errorf("%s: %v, want %v and what the store said", name, err, want)
+				if !errors.Is(err, c.want) || !ok || answer.Class != c.want || answer.Said == "" {
+					t.Errorf("%s: %v, want %v and what the store said", name, err, c.want)
 				}
-				if want == bucket.ErrRegion && !strings.Contains(answer.Said, "eu-west-1") {
+				if c.want == bucket.ErrRegion && !strings.Contains(answer.Said, "eu-west-1") {
 					t.Errorf("%s does not tell the region: %v", name, err)
 				}
 			}

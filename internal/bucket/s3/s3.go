@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -108,24 +109,35 @@ func (b *Bucket) Head(ctx context.Context, name string) (bucket.Object, error) {
 		return bucket.Object{}, err
 	}
 	object, err := b.head(ctx, name)
-	err = describe(ctx, "looking for", name, err)
-	if errors.Is(err, bucket.ErrNotFound) {
-		// The answer has no body that would tell which of the two is not there.
-		if _, missing := b.client.HeadBucket(ctx, &awss3.HeadBucketInput{Bucket: &b.location.Bucket}); errors.Is(classify(missing), bucket.ErrNotFound) {
-			answer := &bucket.Answer{Class: bucket.ErrMissing, Said: "404, of the bucket too", Err: missing}
-			return bucket.Object{}, describe(ctx, "looking for", name, answer)
-		}
+	if status(err) == http.StatusNotFound {
+		err = b.explain(ctx, name, err) // the object, or the bucket
 	}
-	return object, err
+	return object, describe(ctx, "looking for", name, err)
 }
 
-// head is Head with the errors of the SDK.
+// head is Head with the errors of the SDK; which of the two is not there, they do
+// not tell.
 func (b *Bucket) head(ctx context.Context, name string) (bucket.Object, error) {
 	a, err := b.blobs.Attributes(ctx, name)
+	switch status(err) {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
+		err = b.explain(ctx, name, err)
+	}
 	if err != nil {
 		return bucket.Object{}, err
 	}
 	return bucket.Object{Name: name, Size: a.Size, Modified: second(a.ModTime)}, nil
+}
+
+// explain returns the error of a GET, which says why the store refused a HEAD
+// with err: the answer to that has no body. It is err if the GET succeeds.
+func (b *Bucket) explain(ctx context.Context, name string, err error) error {
+	r, why := b.blobs.NewReader(ctx, name, nil)
+	if why != nil {
+		return why
+	}
+	_ = r.Close() // it is not of interest
+	return err
 }
 
 // second returns a time as HTTP has it: some stores tell more in their lists.
