@@ -224,3 +224,26 @@ func ask(t *testing.T, method, url, body string) (status int, p api.Problem) {
 	}
 	return response.StatusCode, p
 }
+
+// TestCloudInCloud has a cloud begin at prefixes that are inside of another one.
+func TestCloudInCloud(t *testing.T) {
+	t.Parallel()
+	s := s3server.Shared(t)
+	outer := bucketOf(t, s)
+	if err := outer.serve(t, harness.Options{}).Stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, inner := range []string{"backups", "trash", "laptop", "laptop/deeper"} {
+		url := strings.Replace(outer.url, s3Prefix, s3Prefix+"/"+inner, 1)
+		env := append(s.Env(), "CAIRN_DATA="+t.TempDir())
+		_, stderr, code := harness.Cairn(t, env, "serve", "--listen", "127.0.0.1:0", "--cloud", url)
+		want := "cairn: " + url + " is inside of the cloud " + outer.url + "\nhint: choose a folder or prefix beside it with --cloud\n"
+		if code != 6 || !strings.HasSuffix(stderr, want) {
+			t.Errorf("at %s it ends with %d, want 6, and says %q, want %q", url, code, stderr, want)
+		}
+	}
+	entries, err := os.ReadDir(outer.dir)
+	if err != nil || len(entries) != 1 || entries[0].Name() != "cairn.json" {
+		t.Errorf("the outer cloud has %v, %v, want cairn.json", entries, err)
+	}
+}

@@ -49,11 +49,12 @@ func TestRequests(t *testing.T) {
 		do   func() error
 		want string // without the prefix; ... for what is random
 	}{
-		// Looking for a cloud, finding nothing, making one: whether the store
-		// keeps what is there is found out with its first object, and whoever
-		// makes a cloud looks whether another device was faster.
+		// Looking for a cloud, finding nothing, here and in what the prefix is
+		// below, and making one: whether the store keeps what is there is found
+		// out with its first object, and whoever makes a cloud looks whether
+		// another device was faster.
 		{"the first start", start,
-			"get cairn.json, list , list , head cairn.json, put cairn.json, put cairn.json, get cairn.json"},
+			"get cairn.json, list , list , get some/..., get cairn.json, head cairn.json, put cairn.json, put cairn.json, get cairn.json"},
 		{"a first backup", func() error { storeDocuments(t, d, oddAsset("a", `"text"`, "")); return create() },
 			"get cairn.json, put parts/..., get cairn.json, put backups/..."},
 		{"the list, right after", list, "list backups/"},

@@ -109,6 +109,7 @@ func (d *daemonProcess) connect(ctx context.Context) (*cloud.Cloud, error) {
 		Identity: d.identity,
 		Known:    known,
 		Foreign:  store.foreign,
+		Outer:    store.outer,
 		Cache:    d.device,
 		Log:      d.log,
 	})
@@ -144,6 +145,7 @@ func (d *daemonProcess) connect(ctx context.Context) (*cloud.Cloud, error) {
 type store struct {
 	bucket  bucket.Bucket
 	foreign func(context.Context) (string, error)
+	outer   []cloud.Place
 	tidy    func(ctx context.Context, age time.Duration) (removed int, err error)
 }
 
@@ -158,9 +160,14 @@ func (d *daemonProcess) openS3(ctx context.Context, _ string) (store, error) {
 	}
 	d.bucket = b
 	prefix := d.place.s3.Prefix
+	var outer []cloud.Place
+	for _, at := range d.place.s3.Outer() {
+		outer = append(outer, cloud.Place{URL: at.String(), Bucket: bucket.Retry(bucket.Prefix(b, at.Prefix), bucket.Policy{})})
+	}
 	return store{
 		bucket:  bucket.Prefix(b, prefix),
 		foreign: func(ctx context.Context) (string, error) { return b.Foreign(ctx, prefix) },
+		outer:   outer,
 		tidy:    func(context.Context, time.Duration) (int, error) { return 0, nil }, // an object is there whole, or not
 	}, nil
 }
@@ -192,7 +199,14 @@ func (d *daemonProcess) openFolder(ctx context.Context, known string) (store, er
 	if err != nil {
 		return store{}, cloud.Failure(ctx, d.place.url, err)
 	}
-	return store{b, b.Foreign, b.Tidy}, nil
+	var outer []cloud.Place
+	for at := path; known == "" && at != filepath.Dir(at); {
+		at = filepath.Dir(at)
+		if b, err := folder.Open(at); err == nil { // or nobody can look there
+			outer = append(outer, cloud.Place{URL: folderURL(at), Bucket: b})
+		}
+	}
+	return store{b, b.Foreign, outer, b.Tidy}, nil
 }
 
 // browse finds what a person looks for a document by.

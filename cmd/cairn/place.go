@@ -61,11 +61,7 @@ func parsePlace(given, data string) (place, error) {
 	if err != nil {
 		return place{}, cairn.FileError("finding", given, err)
 	}
-	slash := filepath.ToSlash(path)
-	if !strings.HasPrefix(slash, "/") {
-		slash = "/" + slash
-	}
-	p := place{path: path, url: (&url.URL{Scheme: "file", Path: slash}).String(), given: given != ""}
+	p := place{path: path, url: folderURL(path), given: given != ""}
 	below, err := filepath.Rel(data, path)
 	p.local = err == nil && filepath.IsLocal(below)
 	p.key = p.url
@@ -76,6 +72,15 @@ func parsePlace(given, data string) (place, error) {
 		return place{}, usageError{errors.New("the cloud " + cairn.Quote(given) + " is where the data folder has files of its own: choose another folder")}
 	}
 	return p, nil
+}
+
+// folderURL returns the URL of a folder, whose path is absolute.
+func folderURL(path string) string {
+	slash := filepath.ToSlash(path)
+	if !strings.HasPrefix(slash, "/") {
+		slash = "/" + slash // C:/folder
+	}
+	return (&url.URL{Scheme: "file", Path: slash}).String()
 }
 
 // transfers is how many objects are sent or fetched at once. A disk is busy with

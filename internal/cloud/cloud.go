@@ -65,6 +65,9 @@ type Config struct {
 	// Foreign returns the first thing in the place that no object can be named
 	// like, or ""; nil means that there can be none.
 	Foreign func(context.Context) (string, error)
+	// Outer are the places that this one is inside of. Where one of them is a
+	// cloud, no other is made in it.
+	Outer []Place
 	// Cache remembers manifests; nil means none.
 	Cache Cache
 	// Now is the clock; nil means time.Now.
@@ -78,6 +81,12 @@ type Config struct {
 	// Step, for tests, does each step that changes what is in Keys; nil means
 	// that the step is simply done.
 	Step func(name string, do func() error) error
+}
+
+// A Place is where a cloud can be.
+type Place struct {
+	URL    string // in the user's words, for messages
+	Bucket bucket.Bucket
 }
 
 // Format keeps the key out of whatever prints a Config.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -136,6 +137,74 @@ func TestOpenLooksBeforeItWrites(t *testing.T) {
 		})
 	}
 }
+
+// TestOpenInsideACloud makes a cloud in a place that is inside of another one.
+func TestOpenInsideACloud(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		outer func(t *testing.T, b bucket.Bucket) bucket.Bucket
+		code  cairn.Code
+	}{
+		{"in a cloud", func(t *testing.T, b bucket.Bucket) bucket.Bucket {
+			newDevice(t, b).open(t)
+			return b
+		}, cairn.CodeNotCloud},
+		{"in one of a newer cairn", func(t *testing.T, b bucket.Bucket) bucket.Bucket {
+			return describedBy(t, b, `{"format":99}`)
+		}, cairn.CodeNotCloud},
+		{"beside another cairn.json", func(t *testing.T, b bucket.Bucket) bucket.Bucket {
+			return describedBy(t, b, `{"name":"cairn terrier"}`)
+		}, ""},
+		{"in nothing", func(_ *testing.T, b bucket.Bucket) bucket.Bucket { return b }, ""},
+		{"where it may not look", func(_ *testing.T, b bucket.Bucket) bucket.Bucket {
+			return failing{b, bucket.ErrRefused}
+		}, ""},
+		{"where nobody answers", func(_ *testing.T, b bucket.Bucket) bucket.Bucket {
+			return failing{b, bucket.ErrUnreachable}
+		}, cairn.CodeCloudLost},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b := stores.New(t)
+			d := newDevice(t, b)
+			d.Outer = []cloud.Place{
+				{URL: "mem://nothing", Bucket: stores.New(t)},
+				{URL: "mem://user:password@outer", Bucket: test.outer(t, stores.New(t))},
+			}
+			_, err := cloud.Open(t.Context(), d.Config)
+			if test.code == "" {
+				if err != nil {
+					t.Errorf("Open: %v", err)
+				}
+				d.open(t) // and nobody asks again
+				return
+			}
+			wantError(t, err, test.code, "mem://user:xxxxx@outer", "")
+			if got := len(content(t, b)); got != 0 {
+				t.Errorf("%d objects were written", got)
+			}
+			if files := d.keyFiles(t); len(files) != 0 {
+				t.Errorf("key files %q were written", files)
+			}
+		})
+	}
+}
+
+func describedBy(t *testing.T, b bucket.Bucket, text string) bucket.Bucket {
+	t.Helper()
+	if err := b.Put(t.Context(), "cairn.json", strings.NewReader(text+"\n")); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// A failing bucket opens no object.
+type failing struct {
+	bucket.Bucket
+	err error
+}
+
+// Get fails.
+func (f failing) Get(context.Context, string) (io.ReadCloser, error) { return nil, f.err }
 
 // TestTwoDevicesMakeOneCloud has both find nothing before either writes.
 func TestTwoDevicesMakeOneCloud(t *testing.T) {

@@ -90,6 +90,9 @@ func (c *Cloud) create(ctx context.Context) ([]byte, error) {
 	if err := c.checkVacant(ctx, c.cfg.Known); err != nil {
 		return nil, err
 	}
+	if err := c.checkOutside(ctx); err != nil {
+		return nil, err
+	}
 	id, err := uuid.NewRandomFromReader(c.cfg.Rand)
 	if err != nil {
 		return nil, fmt.Errorf("drawing the id of a cloud: %w", err)
@@ -187,6 +190,29 @@ func (c *Cloud) checkVacant(ctx context.Context, known string) error {
 			Code:    cairn.CodeNotCloud,
 			Message: fmt.Sprintf("%s is not a cloud of cairn: it has no cairn.json, but it holds %s.", c.url, cairn.Quote(foreign)),
 			Hint:    "Choose an empty folder or prefix with --cloud. Nothing was written.",
+		}
+	}
+	return nil
+}
+
+// checkOutside makes sure that the place is not inside of a cloud, whose objects
+// the new ones would be among. Where this device may not look, nobody can tell.
+func (c *Cloud) checkOutside(ctx context.Context) error {
+	for _, outer := range c.cfg.Outer {
+		o := &Cloud{cfg: Config{Bucket: outer.Bucket}, url: redact(outer.URL)}
+		data, err := o.read(ctx, descriptionName, nil, maxDescription)
+		if err != nil && bucket.Transient(err) {
+			return o.failure(ctx, "reading", descriptionName, err)
+		}
+		if err == nil {
+			_, err = o.parseDescription(data)
+		}
+		if err == nil || cairn.CodeOf(err) == cairn.CodeFormatTooNew {
+			return &cairn.Error{
+				Code:    cairn.CodeNotCloud,
+				Message: fmt.Sprintf("%s is inside of the cloud %s.", c.url, o.url),
+				Hint:    "Choose a folder or prefix beside it with --cloud.",
+			}
 		}
 	}
 	return nil

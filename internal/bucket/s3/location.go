@@ -111,6 +111,16 @@ func (l Location) String() string {
 	return l.url(params)
 }
 
+// Outer returns the locations whose prefixes this one's is below, nearest first.
+func (l Location) Outer() []Location {
+	var outer []Location
+	for l.Prefix != "" {
+		l.Prefix = l.Prefix[:max(0, strings.LastIndexByte(l.Prefix, '/'))]
+		outer = append(outer, l)
+	}
+	return outer
+}
+
 // Place returns the URL of a location without what only says how to get there:
 // two with the same place have the same objects.
 func (l Location) Place() string {

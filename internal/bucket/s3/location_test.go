@@ -1,6 +1,7 @@
 package s3_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,6 +51,27 @@ func TestParseURL(t *testing.T) {
 		}
 		if again, err := s3.ParseURL(got.String()); err != nil || again != got {
 			t.Errorf("ParseURL(%q) = %+v, %v, want %+v", got, again, err, got)
+		}
+	}
+}
+
+func TestOuter(t *testing.T) {
+	for text, want := range map[string][]string{
+		"s3://bucket":                     nil,
+		"s3://bucket/a":                   {"s3://bucket"},
+		"s3://bucket/a/bc/d?region=eu-1":  {"s3://bucket/a/bc?region=eu-1", "s3://bucket/a?region=eu-1", "s3://bucket?region=eu-1"},
+		"s3://bucket/backups/?profile=me": {"s3://bucket?profile=me"},
+	} {
+		l, err := s3.ParseURL(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, outer := range l.Outer() {
+			got = append(got, outer.String())
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s is below %q, want %q", text, got, want)
 		}
 	}
 }
