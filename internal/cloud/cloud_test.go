@@ -330,6 +330,34 @@ func TestOpenWithoutAnyAnswer(t *testing.T) {
 	}
 }
 
+// TestOpenAnsweredByAPage has a page of a proxy come in place of the answer that
+// cairn.json was stored: the cloud may be there, or come to be there, so its key
+// stays.
+func TestOpenAnsweredByAPage(t *testing.T) {
+	for name, stored := range map[string]bool{"stored, and cannot be read": true, "not stored yet": false} {
+		t.Run(name, func(t *testing.T) {
+			inner := stores.New(t)
+			written := false
+			d := newDevice(t, fault.New(inner, func(c fault.Call) fault.Outcome {
+				written = written || c.Op == fault.Put
+				switch {
+				case written && stored:
+					return fault.Outcome{Effect: fault.Lost, Err: bucket.ErrNotStore}
+				case c.Op == fault.Put:
+					return fault.Outcome{Effect: fault.Fail, Err: bucket.ErrNotStore}
+				}
+				return fault.Outcome{}
+			}))
+			_, err := cloud.Open(t.Context(), d.Config)
+			wantError(t, err, cairn.CodeNotStore, "cairn.json")
+			if got := d.keyFiles(t); len(got) != 1 {
+				t.Errorf("the key files are %q, want the one of the cloud that may be there", got)
+			}
+			checkWhole(t, d, inner, nil)
+		})
+	}
+}
+
 // checkWhole opens what an Open with faults, which returned c, left behind.
 func checkWhole(t *testing.T, d *device, inner bucket.Bucket, c *cloud.Cloud) {
 	t.Helper()
