@@ -225,6 +225,35 @@ func ask(t *testing.T, method, url, body string) (status int, p api.Problem) {
 	return response.StatusCode, p
 }
 
+// TestDeleteThatNobodyDid has a gateway that lets no DELETE through answer that
+// there is no such thing: the backup is there, and that is what is said.
+func TestDeleteThatNobodyDid(t *testing.T) {
+	t.Parallel()
+	s := s3server.Shared(t)
+	front := s3server.NewFront(t, s, func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+		if s3server.RequestOf(r).Op == "delete" {
+			http.Error(w, "no route for this method", http.StatusNotFound)
+			return
+		}
+		forward.ServeHTTP(w, r)
+	})
+	d := bucketOf(t, s).behind(front).serve(t, harness.Options{})
+	c := client.New(d.URL)
+	b, err := c.CreateBackup(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.DeleteBackup(t.Context(), b.ID); cairn.CodeOf(err) != cairn.CodeNotStore {
+		t.Errorf("deleting a backup: %v, want %s", err, cairn.CodeNotStore)
+	}
+	if list, err := c.Backups(t.Context()); err != nil || len(list) != 1 || list[0].ID != b.ID {
+		t.Errorf("the list is %v, %v, want %s", list, err, b.ID)
+	}
+	if _, err := c.RestoreBackup(t.Context(), b.ID); err != nil {
+		t.Errorf("restoring it: %v", err)
+	}
+}
+
 // TestCloudInCloud has a cloud begin at prefixes that are inside of another one.
 func TestCloudInCloud(t *testing.T) {
 	t.Parallel()
