@@ -520,6 +520,9 @@ func fullCloud(t *testing.T) {
 // undoCreate deletes the newest backup.
 func (e *estate) undoCreate(t *testing.T) {
 	t.Helper()
+	if len(e.backups) == 0 {
+		t.Fatal("no backup is listed that could be deleted")
+	}
 	newest := e.backups[len(e.backups)-1]
 	if err := e.c.DeleteBackup(t.Context(), newest); err != nil {
 		t.Errorf("deleting: %v", err)
