@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -98,13 +99,15 @@ func TestSilentPlace(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := stores.New(t)
 				h := newHouse(t, store)
-				h.fill(8, segment.PartBytes/2+1)
+				h.fill(5, segment.PartBytes/2+1)
 				place := &silent{Bucket: store}
 				h.bucket = place
 				h.edit = func(cfg *backup.Config) { cfg.Memory, cfg.Transfers, cfg.Workers = 2*segment.PartBytes, 1, 1 }
-				spilled := false
+				var spilled atomic.Bool
 				h.step = func(name string, do func() error) error {
-					spilled = spilled || name == "spool.part"
+					if name == "spool.part" {
+						spilled.Store(true)
+					}
 					return do()
 				}
 				h.engine = h.newEngine()
@@ -118,13 +121,13 @@ func TestSilentPlace(t *testing.T) {
 					ended <- err
 				}()
 				synctest.Wait()
-				if spilled {
+				if spilled.Load() {
 					t.Error("files were written for a store that has not answered")
 				}
 				place.gate <- c.answer
 				place.gate <- nil // before the manifest
-				if err := <-ended; cairn.CodeOf(err) != c.code || spilled != c.spills {
-					t.Errorf("it returned %v, want %q; files were written: %v", err, c.code, spilled)
+				if err := <-ended; cairn.CodeOf(err) != c.code || spilled.Load() != c.spills {
+					t.Errorf("it returned %v, want %q; files were written: %v", err, c.code, spilled.Load())
 				}
 				h.checkTidy(true)
 			})
