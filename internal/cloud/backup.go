@@ -96,7 +96,7 @@ func (c *Cloud) Backups(ctx context.Context, ids ...string) (list []cairn.Backup
 	all = append(all, absent(all, cached, ids)...)
 	err = c.fetch(ctx, all)
 	if err == nil {
-		err = isolate(all)
+		err = c.isolate(ctx, all)
 	}
 	c.learn(context.WithoutCancel(ctx), all)
 	if err != nil {
@@ -250,8 +250,8 @@ func (c *Cloud) find(ctx context.Context, l *listed) error {
 }
 
 // isolate has the manifests that could not be read as problems of their own, if
-// others could: then it is they, and not the store.
-func isolate(all []listed) error {
+// others could, and the store answers still: then it is they, and not the store.
+func (c *Cloud) isolate(ctx context.Context, all []listed) error {
 	var lost *cairn.Error
 	read := false
 	for i := range all {
@@ -261,7 +261,7 @@ func isolate(all []listed) error {
 			lost, l.problem = l.lost, l.lost
 		}
 	}
-	if lost != nil && !read {
+	if lost != nil && (!read || c.Check(ctx) != nil) {
 		return lost
 	}
 	return nil

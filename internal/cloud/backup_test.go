@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -264,6 +265,44 @@ func TestBackupsFaults(t *testing.T) {
 				}
 				if got := len(names(t, inner)); got != 21 {
 					t.Errorf("the bucket has %d objects", got)
+				}
+			})
+		})
+	}
+}
+
+// TestBackupsOutage has a store stop answering behind a listing, all at once or
+// amid the manifests: no list is returned that looks complete.
+func TestBackupsOutage(t *testing.T) {
+	for answered := range 3 { // manifests, before it stops
+		t.Run(fmt.Sprint(answered), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				inner, down, got := stores.New(t), atomic.Bool{}, atomic.Int64{}
+				c := newDevice(t, inner).open(t)
+				commit(t, c, 0)
+				d := newDevice(t, fault.New(inner, func(call fault.Call) fault.Outcome {
+					if down.Load() && call.Op != fault.List && got.Add(1) > int64(answered) {
+						return fault.Outcome{Effect: fault.Fail, Err: bucket.ErrBusy}
+					}
+					return fault.Outcome{}
+				}))
+				d.Identity, d.Cache = c.Identity(), &cache{entries: map[string][]byte{}}
+				reader := d.open(t)
+				if list, _, err := reader.Backups(t.Context()); err != nil || len(list) != 1 { // it is in the cache now
+					t.Fatalf("Backups: %v, %v", list, err)
+				}
+				for i := range 5 {
+					commit(t, c, i+1)
+				}
+				down.Store(true)
+				list, unreadable, err := reader.Backups(t.Context())
+				wantError(t, err, cairn.CodeCloudBusy, "backups/")
+				if len(list) > 0 || len(unreadable) > 0 {
+					t.Errorf("got %d backups and %d unreadable besides", len(list), len(unreadable))
+				}
+				down.Store(false)
+				if list, _, err := reader.Backups(t.Context()); err != nil || len(list) != 6 {
+					t.Errorf("afterwards: %d backups, %v, want 6", len(list), err)
 				}
 			})
 		})
