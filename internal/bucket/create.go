@@ -76,7 +76,7 @@ func create(ctx context.Context, b Bucket, policy Policy, name string, content i
 		if absent && !putNow {
 			continue // the store answers again, so there is no reason to wait
 		}
-		if !left.pause(ctx, errors.Join(readErr, putErr)) {
+		if !left.pause(ctx, readErr, putErr) {
 			break
 		}
 	}

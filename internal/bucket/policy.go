@@ -49,10 +49,10 @@ func (p Policy) budget() *budget {
 	return &budget{policy: p, bound: min(p.First, p.Longest)}
 }
 
-// pause notes that a try failed with err and waits before the next one, at least
-// for as long as the store asks for. It returns false when there must not be
-// another one, as after the end of ctx.
-func (b *budget) pause(ctx context.Context, err error) bool {
+// pause notes that a try failed with errs and waits before the next one, at least
+// for as long as the store asks for in one of them. It returns false when there
+// must not be another one, as after the end of ctx.
+func (b *budget) pause(ctx context.Context, errs ...error) bool {
 	b.tries++
 	if b.tries >= b.policy.Tries {
 		return false
@@ -61,10 +61,13 @@ func (b *budget) pause(ctx context.Context, err error) bool {
 	if b.end.IsZero() {
 		b.end = now.Add(b.policy.Total)
 	}
-	length := rand.N(b.bound) + 1
-	if answer, ok := errors.AsType[*Answer](err); ok {
-		length += answer.After
+	var after time.Duration
+	for _, err := range errs {
+		if answer, ok := errors.AsType[*Answer](err); ok {
+			after = max(after, answer.After)
+		}
 	}
+	length := after + rand.N(b.bound) + 1
 	if now.Add(length).After(b.end) {
 		return false
 	}

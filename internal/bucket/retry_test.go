@@ -186,11 +186,19 @@ func TestRetryAfter(t *testing.T) {
 				t.Errorf("with pauses of %v there were %d calls, want %d", c.after, calls, c.calls)
 			}
 
-			faulty = failing(t, 1e9, busy)
+			absent := &bucket.Answer{Class: bucket.ErrNotFound, Err: errors.New("404")}
+			puts := 0
+			faulty = fault.New(new(memory.Bucket), func(call fault.Call) fault.Outcome {
+				if call.Op == fault.Put {
+					puts++
+					return fault.Outcome{Effect: fault.Fail, Err: busy}
+				}
+				return fault.Outcome{Effect: fault.Fail, Err: absent} // it is read back
+			})
 			start = time.Now()
 			err = bucket.Create(t.Context(), faulty, "b", strings.NewReader("b"))
-			if took := time.Since(start); !errors.Is(err, bucket.ErrBusy) || took < time.Duration(c.calls-1)*c.after || took > time.Minute {
-				t.Errorf("with pauses of %v Create = %v after %v", c.after, err, took)
+			if took := time.Since(start); !errors.Is(err, bucket.ErrBusy) || took < time.Duration(c.calls-1)*c.after || took > time.Minute || puts != c.calls {
+				t.Errorf("with pauses of %v Create = %v after %v and %d puts", c.after, err, took, puts)
 			}
 		})
 	}
