@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"cairn"
@@ -251,6 +253,33 @@ func TestDeleteThatNobodyDid(t *testing.T) {
 	}
 	if _, err := c.RestoreBackup(t.Context(), b.ID); err != nil {
 		t.Errorf("restoring it: %v", err)
+	}
+}
+
+// TestBusyAtFirst has a store answer each request once that it is busy, while a
+// cloud is made: that takes longer, and no more.
+func TestBusyAtFirst(t *testing.T) {
+	t.Parallel()
+	s := s3server.Shared(t)
+	var seen sync.Map
+	var lists atomic.Int64
+	front := s3server.NewFront(t, s, func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+		what := r.Method + r.URL.String()
+		if s3server.RequestOf(r).Op == "list" {
+			what = fmt.Sprint("list", lists.Add(1)/2) // two look the same
+		}
+		if _, again := seen.LoadOrStore(what, true); !again {
+			s3server.Answer(http.StatusServiceUnavailable, "SlowDown", "no")(w, r, forward)
+			return
+		}
+		forward.ServeHTTP(w, r)
+	})
+	d := bucketOf(t, s).behind(front).serve(t, harness.Options{})
+	if stdout, stderr, code := harness.Cairn(t, d.Env(), "status", "--json"); code != 0 || !strings.Contains(stdout, `"state":"ready"`) {
+		t.Errorf("cairn status: %d\n%s%s", code, stdout, stderr)
+	}
+	if strings.Contains(d.Stderr(), "not possible") {
+		t.Errorf("the start failed:\n%s", d.Stderr())
 	}
 }
 

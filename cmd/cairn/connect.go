@@ -165,10 +165,16 @@ func (d *daemonProcess) openS3(ctx context.Context, _ string) (store, error) {
 		outer = append(outer, cloud.Place{URL: at.String(), Bucket: bucket.Retry(bucket.Prefix(b, at.Prefix), bucket.Policy{})})
 	}
 	return store{
-		bucket:  bucket.Prefix(b, prefix),
-		foreign: func(ctx context.Context) (string, error) { return b.Foreign(ctx, prefix) },
-		outer:   outer,
-		tidy:    func(context.Context, time.Duration) (int, error) { return 0, nil }, // an object is there whole, or not
+		bucket: bucket.Prefix(b, prefix),
+		foreign: func(ctx context.Context) (name string, err error) {
+			err = bucket.Try(ctx, bucket.Policy{}, func() error {
+				name, err = b.Foreign(ctx, prefix)
+				return err
+			})
+			return name, err
+		},
+		outer: outer,
+		tidy:  func(context.Context, time.Duration) (int, error) { return 0, nil }, // an object is there whole, or not
 	}, nil
 }
 

@@ -34,7 +34,7 @@ func (r *retrying) Put(ctx context.Context, name string, content io.ReadSeeker) 
 }
 
 func (r *retrying) Get(ctx context.Context, name string) (body io.ReadCloser, err error) {
-	err = r.try(ctx, func() error {
+	err = Try(ctx, r.policy, func() error {
 		body, err = r.inner.Get(ctx, name)
 		return err
 	})
@@ -42,7 +42,7 @@ func (r *retrying) Get(ctx context.Context, name string) (body io.ReadCloser, er
 }
 
 func (r *retrying) Head(ctx context.Context, name string) (object Object, err error) {
-	err = r.try(ctx, func() error {
+	err = Try(ctx, r.policy, func() error {
 		object, err = r.inner.Head(ctx, name)
 		return err
 	})
@@ -51,7 +51,7 @@ func (r *retrying) Head(ctx context.Context, name string) (object Object, err er
 
 func (r *retrying) Delete(ctx context.Context, name string) error {
 	unanswered := false
-	err := r.try(ctx, func() error {
+	err := Try(ctx, r.policy, func() error {
 		err := r.inner.Delete(ctx, name)
 		unanswered = unanswered || err != nil && silent(err)
 		return err
@@ -95,9 +95,9 @@ func (r *retrying) List(ctx context.Context, prefix string) iter.Seq2[Object, er
 	}
 }
 
-// try calls f until it succeeds, fails for good, or the policy ends it.
-func (r *retrying) try(ctx context.Context, f func() error) error {
-	left := r.policy.budget()
+// Try calls f until it succeeds, fails for good, or the policy ends it.
+func Try(ctx context.Context, policy Policy, f func() error) error {
+	left := policy.budget()
 	for {
 		err := f()
 		if err == nil {

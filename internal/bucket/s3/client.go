@@ -20,6 +20,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/logging"
@@ -141,10 +142,14 @@ type chain struct{ aws.CredentialsProvider }
 // Retrieve implements aws.CredentialsProvider.
 func (c chain) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	found, err := c.CredentialsProvider.Retrieve(ctx)
-	if err != nil {
-		err = &credentialsError{err}
+	if err == nil {
+		return found, nil
 	}
-	return found, err
+	if process, ok := errors.AsType[*processcreds.ProviderError](err); ok {
+		// Its text may quote what was printed, secrets too.
+		err = errors.New("credential_process: " + innermost(process).Error())
+	}
+	return found, &credentialsError{err}
 }
 
 type credentialsError struct{ err error }
@@ -219,6 +224,9 @@ func (g guard) Do(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return response, err
 	}
+	if most := longest(request, response); most > 0 {
+		response.Body = &joined{io.LimitReader(response.Body, most), response.Body}
+	}
 	if err := check(request, response); err != nil {
 		_ = response.Body.Close() // it is of no use
 		return nil, err
@@ -233,6 +241,20 @@ func (g guard) close() {
 	}
 }
 
+// longest returns how many bytes of the body of an answer are read: the SDK holds
+// those of errors and lists in memory. 0 means all, which an object has.
+func longest(request *http.Request, response *http.Response) int64 {
+	switch {
+	case response.StatusCode/100 != 2:
+		return 1 << 20
+	case isList(request):
+		return 8 << 20 // a thousand names of a kilobyte, escaped
+	}
+	return 0
+}
+
+func isList(request *http.Request) bool { return request.URL.Query().Has("list-type") }
+
 // peeked is how much of an answer is looked at.
 const peeked = 512
 
@@ -242,8 +264,8 @@ func check(request *http.Request, response *http.Response) error {
 	if kind := response.Header.Get("Content-Type"); kind != "" {
 		said += ", " + kind
 	}
-	list := request.URL.Query().Has("list-type")
-	object := strings.Contains(strings.Trim(request.URL.Path, "/"), "/") && !list
+	list := isList(request)
+	object := request.Method == http.MethodGet && !list
 	switch status := response.StatusCode; {
 	case status/100 == 2:
 	case status == http.StatusNotImplemented && !isError(request, response):
@@ -257,10 +279,13 @@ func check(request *http.Request, response *http.Response) error {
 	default:
 		return nil
 	}
-	if request.Method == http.MethodGet && object && response.StatusCode != http.StatusOK {
+	if request.Method == http.MethodDelete && response.StatusCode != http.StatusNoContent {
+		return &errNotStore{said + ", for a deletion"}
+	}
+	if object && response.StatusCode != http.StatusOK {
 		return &errNotStore{said + ", for a whole object"}
 	}
-	if request.Method == http.MethodGet && object && response.ContentLength < 0 {
+	if object && response.ContentLength < 0 {
 		return &errNotStore{said + ", of no length"} // it could end anywhere
 	}
 	if request.Method != http.MethodDelete && !list && response.Header.Get("ETag") == "" {

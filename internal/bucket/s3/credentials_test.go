@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -102,6 +104,38 @@ sso_start_url = http://127.0.0.1:1/start
 	}
 }
 
+// TestCredentialProcess has a program that prints more than it should, and one that
+// is not there: the error says so in a few words, and tells no secret.
+func TestCredentialProcess(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("it takes a shell")
+	}
+	credentials(t, "", "")
+	dir := t.TempDir()
+	noisy := filepath.Join(dir, "noisy")
+	script := "#!/bin/sh\necho there is a newer version\necho '{\"Version\": 1, \"AccessKeyId\": \"AKIA\", \"SecretAccessKey\": \"TOPSECRET\"}'\n"
+	if err := os.WriteFile(noisy, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_CONFIG_FILE", filepath.Join(dir, "config"))
+	for program, want := range map[string]string{noisy: "credential_process: invalid character", "/no/such/program": "credential_process: exit status 127"} {
+		if err := os.WriteFile(filepath.Join(dir, "config"), []byte("[default]\ncredential_process = "+program+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b, err := s3.Open(t.Context(), s3.Location{Bucket: "bucket", Endpoint: "http://127.0.0.1:1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, call := range calls {
+			err := call(t.Context(), b)
+			answer, ok := errors.AsType[*bucket.Answer](err)
+			if !ok || answer.Class != bucket.ErrNoCredentials || !strings.HasPrefix(answer.Said, want) || strings.Contains(err.Error(), "TOPSECRET") {
+				t.Errorf("%s with %s: %v, said %+v, want %q", name, program, err, answer, want)
+			}
+		}
+	}
+}
+
 // TestCredentialService has the service that hands out credentials out of order:
 // that may be over by the next try, and is no lack of credentials.
 func TestCredentialService(t *testing.T) {
@@ -117,7 +151,15 @@ func TestCredentialService(t *testing.T) {
 	denied := standIn(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
-	for url, want := range map[string]error{busy.URL: bucket.ErrBusy, gone.URL: bucket.ErrUnreachable, denied.URL: bucket.ErrNoCredentials} {
+	broken := standIn(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	cut := standIn(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		fmt.Fprint(w, "<AssumeRoleWithWebIdentityResponse>")
+	})
+	for url, want := range map[string]error{
+		busy.URL: bucket.ErrBusy, gone.URL: bucket.ErrUnreachable, broken.URL: bucket.ErrUnreachable, cut.URL: bucket.ErrUnreachable,
+		denied.URL: bucket.ErrNoCredentials,
+	} {
 		t.Setenv("AWS_ENDPOINT_URL_STS", url)
 		b, err := s3.Open(t.Context(), s3.Location{Bucket: "bucket", Endpoint: busy.URL})
 		if err != nil {

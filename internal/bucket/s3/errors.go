@@ -35,6 +35,7 @@ var classes = map[string]error{
 	"InvalidSecurity":              bucket.ErrKey, // GCS
 	"SignatureDoesNotMatch":        bucket.ErrSecret,
 	"InvalidToken":                 bucket.ErrSecret,
+	"InvalidTokenId":               bucket.ErrSecret, // MinIO
 	"Unauthorized":                 bucket.ErrSecret, // R2
 	"AuthorizationHeaderMalformed": bucket.ErrSecret,
 	"ExpiredToken":                 bucket.ErrExpired,
@@ -52,6 +53,7 @@ var classes = map[string]error{
 	"TemporaryRedirect":                  bucket.ErrRegion,
 	"Redirect":                           bucket.ErrRegion,
 	"IllegalLocationConstraintException": bucket.ErrRegion,
+	"InvalidRegionName":                  bucket.ErrRegion, // R2
 
 	"QuotaExceeded":                  bucket.ErrFull, // Ceph
 	"XMinioStorageFull":              bucket.ErrFull, // MinIO
@@ -93,8 +95,8 @@ func classify(err error) error {
 	if _, ok := errors.AsType[*bucket.Answer](err); ok || errors.Is(err, bucket.ErrExists) {
 		return err
 	}
-	if _, ok := errors.AsType[*credentialsError](err); ok {
-		return noCredentials(err) // whoever was asked for them
+	if finding, ok := errors.AsType[*credentialsError](err); ok {
+		return noCredentials(finding.err) // whoever was asked for them
 	}
 	answer := &bucket.Answer{Err: err}
 	response := responseOf(err)
@@ -105,6 +107,9 @@ func classify(err error) error {
 	api, _ := errors.AsType[smithy.APIError](err)
 	if api != nil {
 		answer.Class = classes[api.ErrorCode()]
+		if strings.HasPrefix(api.ErrorMessage(), "Credential access key has length") { // R2
+			answer.Class = bucket.ErrKey
+		}
 		answer.Said += " " + api.ErrorCode()
 	}
 	switch region := regionOf(response, api); {
@@ -117,6 +122,9 @@ func classify(err error) error {
 		answer.Class = classOf(response.HTTPStatusCode())
 	case answer.Class == nil:
 		return network(err)
+	}
+	if answer.Class == bucket.ErrRejected && api != nil && api.ErrorMessage() != "" {
+		answer.Said += fmt.Sprintf(" %.200q", api.ErrorMessage())
 	}
 	return answer
 }
@@ -229,8 +237,8 @@ func noCredentials(err error) error {
 	case strings.Contains(text, "no EC2 IMDS role"): // the last place that is looked at
 		answer.Said = "neither the environment nor the files of the AWS tools have any"
 	case responseOf(err) != nil: // of a service that hands them out
-		if classOf(responseOf(err).HTTPStatusCode()) == bucket.ErrBusy {
-			answer.Class = bucket.ErrBusy
+		if class := classOf(responseOf(err).HTTPStatusCode()); bucket.Transient(class) {
+			answer.Class = class
 		}
 	case isNetwork(err): // that service does not answer
 		return network(err)
@@ -242,7 +250,8 @@ func noCredentials(err error) error {
 func isNetwork(err error) bool {
 	_, op := errors.AsType[*net.OpError](err)
 	_, dns := errors.AsType[*net.DNSError](err)
-	return op || dns || errors.Is(err, errStall)
+	_, send := errors.AsType[*smithyhttp.RequestSendError](err)
+	return op || dns || send || errors.Is(err, errStall)
 }
 
 // isTimeout reports whether a connection stood still for too long; the end of a
@@ -258,11 +267,17 @@ func isTLS(err error) bool {
 	_, verification := errors.AsType[*tls.CertificateVerificationError](err)
 	_, header := errors.AsType[tls.RecordHeaderError](err)
 	op, isOp := errors.AsType[*net.OpError](err)
-	alert := isOp && op.Op == "remote error" // the other side's, as crypto/tls has it
+	alert := isOp && op.Op == "remote error" && !isPassing(op.Err.Error()) // the other side's, as crypto/tls has it
 	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
 	_, name := errors.AsType[x509.HostnameError](err)
 	_, invalid := errors.AsType[x509.CertificateInvalidError](err)
 	return verification || header || alert || authority || name || invalid || errors.Is(err, http.ErrSchemeMismatch)
+}
+
+// isPassing reports whether a TLS alert is about what was sent, and not about who
+// sent it: bytes that changed on their way, or a fault of the other side.
+func isPassing(alert string) bool {
+	return strings.Contains(alert, "bad record MAC") || strings.Contains(alert, "internal error")
 }
 
 // reason returns the innermost error that says something to a person.
@@ -282,10 +297,15 @@ func reason(err error) string {
 	if send, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
 		err = send.Err
 	}
+	return innermost(err).Error()
+}
+
+// innermost returns the last error of a chain.
+func innermost(err error) error {
 	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
 		err = inner
 	}
-	return err.Error()
+	return err
 }
 
 // configError wraps an error of reading the configuration.
