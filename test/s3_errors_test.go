@@ -283,6 +283,32 @@ func TestBusyAtFirst(t *testing.T) {
 	}
 }
 
+// TestKeyWithoutCloud gives the key of a cloud with the address of an empty place,
+// as when that was mistyped: no other cloud begins there.
+func TestKeyWithoutCloud(t *testing.T) {
+	t.Parallel()
+	eachCloud(t, func(t *testing.T, cloud place) {
+		first := harness.Start(t, harness.Options{})
+		key := saveCloudKey(t, first)
+		if cloud.server == nil {
+			if err := os.Mkdir(cloud.dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d := cloud.serve(t, harness.Options{Args: []string{"--key", key}})
+		status, p := ask(t, http.MethodGet, d.URL+"/backups", "")
+		if status != http.StatusInternalServerError || p.Code != cairn.CodeBucketMissing || !strings.Contains(p.Hint, "leave --key (CAIRN_KEY) out") {
+			t.Errorf("listing backups: %d %+v", status, p)
+		}
+		if entries, err := os.ReadDir(cloud.dir); len(entries) > 0 || err != nil && !os.IsNotExist(err) {
+			t.Errorf("the place has %v, %v, want nothing", entries, err)
+		}
+		if entries, err := os.ReadDir(filepath.Join(d.Data, "keys")); len(entries) > 0 || err != nil {
+			t.Errorf("the keys are %v, %v, want none", entries, err)
+		}
+	})
+}
+
 // TestCloudInCloud has a cloud begin at prefixes that are inside of another one.
 func TestCloudInCloud(t *testing.T) {
 	t.Parallel()

@@ -1,8 +1,11 @@
 package test
 
 import (
+	"fmt"
+	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,8 +15,8 @@ import (
 	"cairn/test/toxic"
 )
 
-// TestBlackHole has the store vanish for a minute in the middle of a backup, and
-// of a restoration: both are done when it is back. The tests of the engine have
+// TestBlackHole has the store vanish for a minute with the first part of a backup,
+// and of a restoration: both are done when it is back. The tests of the engine have
 // more of what can happen to connections, to ones with less patience.
 func TestBlackHole(t *testing.T) {
 	t.Parallel()
@@ -24,7 +27,19 @@ func TestBlackHole(t *testing.T) {
 		"creation":    func(c *client.Client, _ string) error { _, err := c.CreateBackup(t.Context()); return err },
 		"restoration": func(c *client.Client, id string) error { _, err := c.RestoreBackup(t.Context(), id); return err },
 	} {
-		p := toxic.New(t, strings.TrimPrefix(s.URL, "http://"))
+		var armed atomic.Bool
+		var vanishing sync.Once
+		var p *toxic.Proxy
+		front := s3server.NewFront(t, s, func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+			if armed.Load() && strings.Contains(r.URL.Path, "/parts/") {
+				vanishing.Do(func() {
+					p.Set(toxic.Blackhole{})
+					time.AfterFunc(time.Minute, func() { p.Set() })
+				})
+			}
+			forward.ServeHTTP(w, r)
+		})
+		p = toxic.New(t, strings.TrimPrefix(front.URL, "http://"))
 		d := harness.Start(t, harness.Options{Args: []string{"--cloud", s3URL("http://"+p.Addr, s.Bucket(t))}, Env: s.Env()})
 		storeDocuments(t, d, oddDocuments()...)
 		c := client.New(d.URL)
@@ -33,10 +48,8 @@ func TestBlackHole(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.Set(toxic.Blackhole{})
+		armed.Store(true)
 		working.Go(func() {
-			healing := time.AfterFunc(time.Minute, func() { p.Set() })
-			defer healing.Stop()
 			begun := time.Now()
 			err := do(c, b.ID)
 			if took := time.Since(begun); err != nil || took < 55*time.Second || took > 2*time.Minute {
@@ -58,5 +71,49 @@ func TestBlackHole(t *testing.T) {
 				t.Errorf("%d backups are listed after the %s, want %d", len(list), work, want)
 			}
 		})
+	}
+}
+
+// TestTransfers has a store wait with its answers until as many parts are under way
+// as there should be, so that one that answers late costs little.
+func TestTransfers(t *testing.T) {
+	t.Parallel()
+	const want = 16
+	s := s3server.Shared(t)
+	var waiting atomic.Int64
+	var most [2]atomic.Int64 // put, get
+	front := s3server.NewFront(t, s, func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+		if request := s3server.RequestOf(r); strings.Contains(request.Key, "/parts/") && request.Op != "head" {
+			at := &most[0]
+			if request.Op == "get" {
+				at = &most[1]
+			}
+			now := waiting.Add(1)
+			defer waiting.Add(-1)
+			for seen := at.Load(); now > seen && !at.CompareAndSwap(seen, now); seen = at.Load() {
+			}
+			for patience := time.Now().Add(10 * time.Second); at.Load() < want && time.Now().Before(patience); {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		forward.ServeHTTP(w, r)
+	})
+	d := bucketOf(t, s).behind(front).serve(t, harness.Options{})
+	text := `"` + strings.Repeat("a part of its own ", 9<<20/18) + `"`
+	for i := range want + 4 {
+		storeDocuments(t, d, oddAsset(fmt.Sprint("large", i), text, ""))
+	}
+	c := client.New(d.URL)
+	b, err := c.CreateBackup(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.RestoreBackup(t.Context(), b.ID); err != nil {
+		t.Fatal(err)
+	}
+	for i, work := range []string{"sent", "fetched"} {
+		if got := most[i].Load(); got != want {
+			t.Errorf("%d parts were %s at once, want %d", got, work, want)
+		}
 	}
 }

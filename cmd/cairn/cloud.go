@@ -95,7 +95,7 @@ func wantedKey(ctx context.Context, data string, args []string) (dir, id string,
 		return "", "", &cairn.Error{
 			Code:    cairn.CodeInvalid,
 			Message: "The data folder " + dir + " holds no key.",
-			Hint:    "The first start of cairn serve makes one; --data names another folder.",
+			Hint:    "cairn serve makes one with a new cloud, and takes that of another one with --key; --data names another folder.",
 		}
 	}
 	return "", "", &cairn.Error{

@@ -108,6 +108,7 @@ func (d *daemonProcess) connect(ctx context.Context) (*cloud.Cloud, error) {
 		Keys:     filepath.Join(d.dir, keysFolder),
 		Identity: d.identity,
 		Known:    known,
+		Expected: d.expectsCloud(),
 		Foreign:  store.foreign,
 		Outer:    store.outer,
 		Cache:    d.device,
@@ -149,6 +150,10 @@ type store struct {
 	tidy    func(ctx context.Context, age time.Duration) (removed int, err error)
 }
 
+// expectsCloud reports whether there must be a cloud in the place: whoever gives its
+// key has seen it, and may have mistyped the place.
+func (d *daemonProcess) expectsCloud() bool { return d.identity != nil && d.place.given }
+
 // openS3 opens the bucket of the cloud. Credentials are read anew each time.
 func (d *daemonProcess) openS3(ctx context.Context, _ string) (store, error) {
 	b, err := s3.Open(ctx, d.place.s3)
@@ -179,8 +184,8 @@ func (d *daemonProcess) openS3(ctx context.Context, _ string) (store, error) {
 }
 
 // openFolder opens the folder of the cloud. It makes the default one, and the
-// last part of one that was given. Whoever has a key expects a cloud, so then
-// the folder must be there, and so it must when a cloud was in it before.
+// last part of one that was given. Where a cloud is expected, the folder must be
+// there.
 func (d *daemonProcess) openFolder(ctx context.Context, known string) (store, error) {
 	path := d.place.path
 	if info, err := os.Stat(path); err == nil && !info.IsDir() && known == "" {
@@ -191,7 +196,7 @@ func (d *daemonProcess) openFolder(ctx context.Context, known string) (store, er
 		}
 	}
 	open := folder.Create
-	if known != "" || d.identity != nil && d.place.given {
+	if known != "" || d.expectsCloud() {
 		open = folder.Open
 	} else if _, err := os.Stat(filepath.Dir(path)); d.place.given && errors.Is(err, os.ErrNotExist) {
 		return store{}, &cairn.Error{

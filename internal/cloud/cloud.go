@@ -62,6 +62,8 @@ type Config struct {
 	// Known is the id of the cloud that this device saw at the URL before; ""
 	// for none. A known cloud that is gone is an error, never a new cloud.
 	Known string
+	// Expected says that there must be a cloud: none is made.
+	Expected bool
 	// Foreign returns the first thing in the place that no object can be named
 	// like, or ""; nil means that there can be none.
 	Foreign func(context.Context) (string, error)

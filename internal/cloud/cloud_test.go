@@ -138,6 +138,23 @@ func TestOpenLooksBeforeItWrites(t *testing.T) {
 	}
 }
 
+// TestOpenWhatIsExpected opens a place where a cloud must be.
+func TestOpenWhatIsExpected(t *testing.T) {
+	b := stores.New(t)
+	d := newDevice(t, b)
+	d.Expected, d.Identity = true, newKey(t)
+	_, err := cloud.Open(t.Context(), d.Config)
+	wantError(t, err, cairn.CodeBucketMissing, "mem://user:xxxxx@cloud", "cairn.json")
+	if got, files := content(t, b), d.keyFiles(t); len(got) > 0 || len(files) > 0 {
+		t.Errorf("%d objects and the key files %q were written", len(got), files)
+	}
+	made := newDevice(t, b)
+	made.Identity = d.Identity
+	if want := made.open(t).ID(); d.open(t).ID() != want {
+		t.Errorf("it is not the cloud %s, which is there now", want)
+	}
+}
+
 // TestOpenInsideACloud makes a cloud in a place that is inside of another one.
 func TestOpenInsideACloud(t *testing.T) {
 	for _, test := range []struct {

@@ -90,6 +90,13 @@ func (c *Cloud) create(ctx context.Context) ([]byte, error) {
 	if err := c.checkVacant(ctx, c.cfg.Known); err != nil {
 		return nil, err
 	}
+	if c.cfg.Expected {
+		return nil, &cairn.Error{
+			Code:    cairn.CodeBucketMissing,
+			Message: fmt.Sprintf("There is no cloud at %s that the key could be for: the object cairn.json is missing.", c.url),
+			Hint:    Whereabouts(c.url) + " To begin a new cloud there, leave --key (CAIRN_KEY) out: it gets a key of its own.",
+		}
+	}
 	if err := c.checkOutside(ctx); err != nil {
 		return nil, err
 	}
