@@ -17,13 +17,14 @@ import (
 // A guarded bucket lets in whoever has the key that is valid now.
 type guarded struct {
 	bucket.Bucket
-	key   int64
-	valid *atomic.Int64
+	key     int64
+	valid   *atomic.Int64
+	refusal error
 }
 
 func (g *guarded) check() error {
 	if g.key != g.valid.Load() {
-		return bucket.ErrRefused
+		return g.refusal
 	}
 	return nil
 }
@@ -66,6 +67,19 @@ func (g *guarded) Delete(ctx context.Context, name string) error {
 // TestExpired has the key to the bucket replaced by another one: whatever comes
 // next is refused, and what comes then reads the key anew.
 func TestExpired(t *testing.T) {
+	for refusal, code := range map[error]cairn.Code{
+		bucket.ErrRefused:       cairn.CodeDenied,
+		bucket.ErrExpired:       cairn.CodeExpired,
+		bucket.ErrSecret:        cairn.CodeRefused,
+		bucket.ErrKey:           cairn.CodeKeyUnknown,
+		bucket.ErrNoCredentials: cairn.CodeNoCredentials,
+	} {
+		t.Run(string(code), func(t *testing.T) { expire(t, refusal, code) })
+	}
+}
+
+// expire has a bucket refuse, with an error, whoever has the old key.
+func expire(t *testing.T, refusal error, code cairn.Code) {
 	store := stores.New(t)
 	var valid atomic.Int64
 	connected := 0
@@ -74,7 +88,7 @@ func TestExpired(t *testing.T) {
 		connect := cfg.Connect
 		cfg.Connect = func(ctx context.Context) (*cloud.Cloud, error) {
 			connected++
-			h.bucket = &guarded{Bucket: store, key: valid.Load(), valid: &valid}
+			h.bucket = &guarded{Bucket: store, key: valid.Load(), valid: &valid, refusal: refusal}
 			return connect(ctx)
 		}
 	}
@@ -96,7 +110,7 @@ func TestExpired(t *testing.T) {
 	} {
 		before := connected
 		valid.Add(1)
-		if err := use(); cairn.CodeOf(err) != cairn.CodeDenied {
+		if err := use(); cairn.CodeOf(err) != code {
 			t.Errorf("%s with a key that has expired: %v", name, err)
 		}
 		if err := use(); err != nil || connected != before+1 {

@@ -75,6 +75,7 @@ var calls = map[string]func(context.Context, bucket.Bucket) error{
 
 // TestSignature has a store look at what was signed: the servers of Google change
 // Accept-Encoding, so it must not be, while the Go client must not ask for gzip.
+// Nor is a checksum sent, which some stores refuse.
 func TestSignature(t *testing.T) {
 	credentials(t, "key", "secret")
 	var asked atomic.Int32
@@ -82,6 +83,11 @@ func TestSignature(t *testing.T) {
 		asked.Add(1)
 		if got := r.Header.Get("Accept-Encoding"); got != "identity" {
 			t.Errorf("%s has the Accept-Encoding %q, not identity", r.Method, got)
+		}
+		for header := range r.Header {
+			if strings.Contains(strings.ToLower(header), "checksum") || header == "X-Amz-Trailer" {
+				t.Errorf("%s has the header %s", r.Method, header)
+			}
 		}
 		_, signed, _ := strings.Cut(r.Header.Get("Authorization"), "SignedHeaders=")
 		signed, _, _ = strings.Cut(signed, ",")
@@ -99,6 +105,28 @@ func TestSignature(t *testing.T) {
 	}
 	if got := asked.Load(); got != 7 { // a HEAD before the PUT, and one of the bucket
 		t.Errorf("the calls made %d requests, not 7", got)
+	}
+}
+
+// TestPathStyle looks where a bucket is asked for, at hosts that have names.
+func TestPathStyle(t *testing.T) {
+	credentials(t, "key", "secret")
+	t.Setenv("AWS_REGION", "eu-west-1")
+	for _, c := range []struct{ location, environment, want string }{
+		{"https://store.example", "", "https://store.example/bucket/name"},
+		{"https://s3.eu-west-1.amazonaws.com", "", "https://s3.eu-west-1.amazonaws.com/bucket/name"},
+		{"", "http://store.example:9000", "http://store.example:9000/bucket/name"},
+		{"", "", "https://bucket.s3.eu-west-1.amazonaws.com/name"},
+	} {
+		t.Setenv("AWS_ENDPOINT_URL_S3", c.environment)
+		b, err := s3.Open(t.Context(), s3.Location{Bucket: "bucket", Endpoint: c.location})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s3.Address(t.Context(), b, "name")
+		if err != nil || got != c.want {
+			t.Errorf("with the endpoint %q%q it asks for %s, %v, want %s", c.location, c.environment, got, err, c.want)
+		}
 	}
 }
 
