@@ -191,6 +191,25 @@ func chosen(err error, docs ...cairn.Document) iter.Seq2[cairn.Document, error] 
 	}
 }
 
+// TestCancelWhenCommitting ends the context of a creation while its manifest is
+// being written: the backup exists, and is noted as one to build on.
+func TestCancelWhenCommitting(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	h := openHouse(t, t.TempDir(), &gated{Bucket: stores.New(t), before: func(_ context.Context, name string) {
+		if strings.HasPrefix(name, "backups/") {
+			cancel()
+		}
+	}}, nil)
+	h.apply(doc("a", "text", 100))
+	b, err := h.engine.Create(ctx, ignore)
+	if err != nil || ctx.Err() == nil {
+		t.Fatalf("it returned %v; the context ended: %v", err, ctx.Err())
+	}
+	if last, _, ok, err := h.engine.Last(t.Context()); err != nil || !ok || last.Backup != b.ID {
+		t.Errorf("the newest backup that is known is %+v, %v, want %s", last, err, b.ID)
+	}
+}
+
 // TestCreateFrom makes backups of chosen assets, which are kept apart.
 func TestCreateFrom(t *testing.T) {
 	store := stores.New(t)
