@@ -74,9 +74,6 @@ func (e *Engine) create(ctx context.Context, scope cairn.Scope, report Report, r
 	defer u.close()
 	err = u.run(ctx, read)
 	if err == nil {
-		err = u.finish(ctx)
-	}
-	if err == nil {
 		err = c.Check(ctx)
 	}
 	if err != nil {
@@ -131,16 +128,18 @@ func (e *Engine) note(ctx context.Context, c *cloud.Cloud, b cairn.Backup, held 
 
 // index writes the index of a segment of several parts.
 func (u *upload) index(ctx context.Context, s *segment.Segment, parts []segment.Part) (err error) {
-	f, err := os.CreateTemp(u.e.cfg.Spool, "index.*"+durable.TempSuffix)
-	if err != nil {
-		return cairn.FileError("writing to", u.e.cfg.Spool, err)
-	}
+	var f *os.File
 	defer func() {
-		err = errors.Join(err, f.Close())
-		u.outbox.forget(f.Name())
+		if f != nil {
+			err = errors.Join(err, f.Close())
+			u.outbox.forget(f.Name())
+		}
 	}()
 	var object segment.Object
 	if err := u.e.cfg.Step("spool.index", func() (err error) {
+		if f, err = os.CreateTemp(u.e.cfg.Spool, "index.*"+durable.TempSuffix); err != nil {
+			return err
+		}
 		object, err = segment.WriteIndex(ctx, f, u.c.Recipient(), *s, parts, u.catalog)
 		return err
 	}); err != nil {
@@ -154,6 +153,9 @@ func (u *upload) index(ctx context.Context, s *segment.Segment, parts []segment.
 		return spoiled(f.Name())
 	}
 	object.Name = u.c.IndexName()
+	if !u.outbox.ready() {
+		return context.Cause(ctx)
+	}
 	sent := newHashed(io.NewSectionReader(f, 0, object.Size))
 	if err := u.c.Put(ctx, object.Name, sent); err != nil {
 		return err

@@ -22,22 +22,21 @@ import (
 
 // A parcel is an object on its way to the bucket.
 type parcel struct {
-	index int   // of its part
-	bytes int64 // of documents in it
-	size  int64 // of the object
-	sum   segment.Sum
-	data  []byte // nil when it lies in the file
-	file  string
+	index  int   // of its part
+	bytes  int64 // of documents in it
+	object segment.Object
+	data   []byte // nil when it lies in the file
+	file   string
 }
 
 // send puts a parcel that was popped into the bucket, and forgets it. One that
 // lay in a file is compared with what was put there: a disk that gives back
 // other bytes must not get them into a backup. Large ones in files take turns.
-func (o *outbox) send(ctx context.Context, c *cloud.Cloud, p *parcel, name string) error {
+func (o *outbox) send(ctx context.Context, c *cloud.Cloud, p *parcel) error {
 	defer o.done(p)
 	data := p.data
 	if p.file != "" {
-		cost := min(p.size, o.limit)
+		cost := min(p.object.Size, o.limit)
 		err := o.reading.Acquire(ctx, cost)
 		if err != nil {
 			return context.Cause(ctx)
@@ -46,11 +45,11 @@ func (o *outbox) send(ctx context.Context, c *cloud.Cloud, p *parcel, name strin
 		if data, err = os.ReadFile(p.file); err != nil {
 			return err
 		}
-		if segment.Sum(sha256.Sum256(data)) != p.sum {
+		if segment.Sum(sha256.Sum256(data)) != p.object.SHA256 {
 			return spoiled(p.file)
 		}
 	}
-	return c.Put(ctx, name, bytes.NewReader(data))
+	return c.Put(ctx, p.object.Name, bytes.NewReader(data))
 }
 
 // spoiled says that a file in the spool is not what was written.
@@ -130,10 +129,9 @@ func newOutbox(cfg Config) *outbox {
 
 // push adds a parcel, which has its data.
 func (o *outbox) push(p *parcel) error {
-	p.size = int64(len(p.data))
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.held+p.size > o.limit && !o.stopped {
+	for o.held+p.object.Size > o.limit && !o.stopped {
 		if !o.opened {
 			o.changed.Wait()
 			continue
@@ -148,7 +146,7 @@ func (o *outbox) push(p *parcel) error {
 		o.changed.Wait()
 	}
 	if p.file == "" {
-		o.held += p.size
+		o.held += p.object.Size
 	}
 	o.queue = append(o.queue, p)
 	o.changed.Broadcast()
@@ -159,7 +157,7 @@ func (o *outbox) push(p *parcel) error {
 func (o *outbox) spill(p *parcel) (ok bool, err error) {
 	o.mu.Unlock()
 	defer o.mu.Lock()
-	if free, err := durable.Free(o.folder); err != nil || free < p.size+spareBytes {
+	if free, err := durable.Free(o.folder); err != nil || free < p.object.Size+spareBytes {
 		return false, cairn.FileError("looking at the disk of", o.folder, err)
 	}
 	f, err := os.CreateTemp(o.folder, "part.*"+durable.TempSuffix)
@@ -179,6 +177,16 @@ func (o *outbox) spill(p *parcel) (ok bool, err error) {
 	}
 	p.file, p.data = f.Name(), nil
 	return true, nil
+}
+
+// ready waits until something may be sent. It returns false when nothing will be.
+func (o *outbox) ready() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for !o.opened && !o.stopped {
+		o.changed.Wait()
+	}
+	return !o.stopped
 }
 
 // pop returns the next parcel, as soon as there is one; nil when there will be
@@ -205,7 +213,7 @@ func (o *outbox) done(p *parcel) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.held -= p.size
+	o.held -= p.object.Size
 	o.changed.Broadcast()
 }
 

@@ -67,10 +67,17 @@ func TestSpillWhenStopped(t *testing.T) {
 }
 
 // A silent bucket answers what it is asked for cairn.json when the gate is opened,
-// once it has one.
+// once it has one, and counts what is put.
 type silent struct {
 	bucket.Bucket
 	gate chan error
+	puts atomic.Int64
+}
+
+// Put counts.
+func (s *silent) Put(ctx context.Context, name string, content io.ReadSeeker) error {
+	s.puts.Add(1)
+	return s.Bucket.Put(ctx, name, content)
 }
 
 // Get waits for cairn.json.
@@ -84,16 +91,20 @@ func (s *silent) Get(ctx context.Context, name string) (io.ReadCloser, error) {
 }
 
 // TestSilentPlace has a store that does not answer while a backup is made, and in
-// the end does or does not: the disk is only filled for a store that is there.
+// the end does or does not: the disk is only filled for a store that is there, and
+// nothing is sent to another one.
 func TestSilentPlace(t *testing.T) {
 	for _, c := range []struct {
 		name   string
+		memory int64
 		answer error
 		code   cairn.Code
 		spills bool
 	}{
-		{"it is gone", fmt.Errorf("%w", bucket.ErrMissing), cairn.CodeBucketMissing, false},
-		{"it answers", nil, "", true},
+		{"it is gone", 2 * segment.PartBytes, fmt.Errorf("%w", bucket.ErrMissing), cairn.CodeBucketMissing, false},
+		{"it answers", 2 * segment.PartBytes, nil, "", true},
+		{"it is gone, all is in memory", 20 * segment.PartBytes, fmt.Errorf("%w", bucket.ErrMissing), cairn.CodeBucketMissing, false},
+		{"it answers, all is in memory", 20 * segment.PartBytes, nil, "", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -102,7 +113,7 @@ func TestSilentPlace(t *testing.T) {
 				h.fill(5, segment.PartBytes/2+1)
 				place := &silent{Bucket: store}
 				h.bucket = place
-				h.edit = func(cfg *backup.Config) { cfg.Memory, cfg.Transfers, cfg.Workers = 2*segment.PartBytes, 1, 1 }
+				h.edit = func(cfg *backup.Config) { cfg.Memory, cfg.Transfers, cfg.Workers = c.memory, 1, 1 }
 				var spilled atomic.Bool
 				h.step = func(name string, do func() error) error {
 					if name == "spool.part" {
@@ -115,6 +126,7 @@ func TestSilentPlace(t *testing.T) {
 					t.Fatal(err)
 				}
 				place.gate = make(chan error, 2)
+				place.puts.Store(0)
 				ended := make(chan error)
 				go func() {
 					_, err := h.engine.Create(t.Context(), ignore)
@@ -123,6 +135,9 @@ func TestSilentPlace(t *testing.T) {
 				synctest.Wait()
 				if spilled.Load() {
 					t.Error("files were written for a store that has not answered")
+				}
+				if n := place.puts.Load(); n > 0 {
+					t.Errorf("%d objects were sent to it", n)
 				}
 				place.gate <- c.answer
 				place.gate <- nil // before the manifest

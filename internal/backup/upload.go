@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
@@ -33,7 +35,7 @@ type upload struct {
 
 	mu       sync.Mutex // guards what follows
 	backup   cairn.Backup
-	parts    []segment.Part // in order; without an object until it was sent
+	parts    []segment.Part // in order; without an object until it was encoded
 	got      cairn.Stats    // what was encoded
 	sent     int64          // bytes of documents
 	contents contents
@@ -83,18 +85,43 @@ func newUpload(e *Engine, c *cloud.Cloud, b cairn.Backup, report Report) *upload
 	return u
 }
 
-// run uploads what read gives to begin and row. A place can turn into another one
-// unnoticed, as with the disks that are mounted at one path: it is looked at
-// before anything is sent, and by create again before that counts.
+// run uploads what read gives to begin and row, and the index, which is made while
+// the last parts are under way. A place can turn into another one unnoticed, as
+// with the disks that are mounted at one path: it is looked at before anything is
+// sent, and by create again before that counts.
 func (u *upload) run(ctx context.Context, read func(context.Context, *upload) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	u.ctx = ctx
-	group.Go(guarded(func() error {
+	var encoding sync.WaitGroup
+	var failed atomic.Bool // what is encoded is not all
+	encode := func(fn func() error) {
+		encoding.Add(1)
+		group.Go(func() error {
+			defer encoding.Done()
+			err := guarded(fn)()
+			if err != nil {
+				failed.Store(true)
+			}
+			return err
+		})
+	}
+	encode(func() error {
 		defer close(u.full)
 		if err := read(ctx, u); err != nil {
 			return err
 		}
 		return u.dispatch()
+	})
+	for range u.e.cfg.Workers {
+		encode(u.encode)
+	}
+	group.Go(guarded(func() error {
+		encoding.Wait()
+		u.outbox.close()
+		if failed.Load() {
+			return nil // whoever failed says why
+		}
+		return u.finish(ctx)
 	}))
 	group.Go(guarded(func() error {
 		if err := u.c.Check(ctx); err != nil {
@@ -104,19 +131,6 @@ func (u *upload) run(ctx context.Context, read func(context.Context, *upload) er
 		u.outbox.open()
 		return nil
 	}))
-	var encoding sync.WaitGroup
-	encoding.Add(u.e.cfg.Workers)
-	for range u.e.cfg.Workers {
-		group.Go(guarded(func() error {
-			defer encoding.Done()
-			return u.encode()
-		}))
-	}
-	group.Go(func() error {
-		encoding.Wait()
-		u.outbox.close()
-		return nil
-	})
 	for range u.e.cfg.Transfers {
 		group.Go(guarded(u.send))
 	}
@@ -244,12 +258,18 @@ func (u *upload) encode() error {
 		if err != nil {
 			return err
 		}
+		p := &parcel{
+			index:  r.index,
+			object: segment.Object{Name: u.c.PartName(), Size: int64(len(data)), SHA256: sum},
+			data:   data,
+			bytes:  got.Bytes,
+		}
 		u.mu.Lock()
 		u.got.Documents += got.Documents
 		u.got.Bytes += got.Bytes
 		u.got.Digest = u.got.Digest.Add(got.Digest)
+		u.parts[r.index].Object = p.object
 		u.mu.Unlock()
-		p := &parcel{index: r.index, data: data, sum: sum, bytes: got.Bytes}
 		cost := r.cost
 		r.reset()
 		u.free <- r // never full: it has room for all runs
@@ -299,29 +319,28 @@ func (u *upload) send() error {
 		if p == nil {
 			return context.Cause(u.ctx) // nil when all is sent
 		}
-		name := u.c.PartName()
-		if err := u.outbox.send(u.ctx, u.c, p, name); err != nil {
+		if err := u.outbox.send(u.ctx, u.c, p); err != nil {
 			return spoolError(u.e.cfg.Spool, err)
 		}
-		u.journal(u.ctx, u.count(p, name))
+		u.journal(u.ctx, u.count(p))
 	}
 }
 
 // count notes that a parcel is in the bucket, and returns its part.
-func (u *upload) count(p *parcel, name string) segment.Part {
+func (u *upload) count(p *parcel) segment.Part {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	part := &u.parts[p.index]
-	part.Object = segment.Object{Name: name, Size: p.size, SHA256: p.sum}
 	u.sent += p.bytes
 	u.report(u.backup, cairn.Progress{Done: u.sent, Total: max(u.sent, u.backup.JSONBytes)})
-	return *part
+	return u.parts[p.index]
 }
 
 // finish compares what was read with what the database counts, and writes the
-// index.
+// index, when all is encoded.
 func (u *upload) finish(ctx context.Context) error {
-	b, got := u.backup, u.got
+	u.mu.Lock()
+	b, got, parts := u.backup, u.got, slices.Clone(u.parts)
+	u.mu.Unlock()
 	if got.Documents != b.Documents || got.Bytes != b.JSONBytes || got.Digest != b.Digest {
 		return &cairn.Error{
 			Code: cairn.CodeDamaged,
@@ -334,18 +353,18 @@ func (u *upload) finish(ctx context.Context) error {
 		return nil // nothing was ever written
 	}
 	s := segment.Segment{To: b.Revision}
-	if n := len(u.parts); n > 0 {
-		u.parts[n-1].To = b.Revision // deletions came after the last document
+	if n := len(parts); n > 0 {
+		parts[n-1].To = b.Revision // deletions came after the last document
 		var err error
-		if s, err = segment.Join(u.parts); err != nil {
+		if s, err = segment.Join(parts); err != nil {
 			return fmt.Errorf("joining the parts of a backup: %w", err)
 		}
 	}
 	if s.Parts > 1 {
-		if err := u.index(ctx, &s, u.parts); err != nil {
+		if err := u.index(ctx, &s, parts); err != nil {
 			return err
 		}
 	}
-	u.contents = contents{Segments: []segment.Segment{s}, Parts: [][]segment.Part{u.parts}}
+	u.contents = contents{Segments: []segment.Segment{s}, Parts: [][]segment.Part{parts}}
 	return nil
 }
