@@ -128,6 +128,9 @@ func (e *Engine) note(ctx context.Context, c *cloud.Cloud, b cairn.Backup, held 
 
 // index writes the index of a segment of several parts.
 func (u *upload) index(ctx context.Context, s *segment.Segment, parts []segment.Part) (err error) {
+	if !u.outbox.ready() {
+		return context.Cause(ctx)
+	}
 	var f *os.File
 	defer func() {
 		if f != nil {
@@ -153,9 +156,6 @@ func (u *upload) index(ctx context.Context, s *segment.Segment, parts []segment.
 		return spoiled(f.Name())
 	}
 	object.Name = u.c.IndexName()
-	if !u.outbox.ready() {
-		return context.Cause(ctx)
-	}
 	sent := newHashed(io.NewSectionReader(f, 0, object.Size))
 	if err := u.c.Put(ctx, object.Name, sent); err != nil {
 		return err

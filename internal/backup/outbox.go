@@ -115,6 +115,7 @@ type outbox struct {
 	changed sync.Cond
 	queue   []*parcel
 	held    int64 // bytes in memory, until they were sent
+	files   int   // parcels that lie in files, until they were sent
 	opened  bool  // it may be sent
 	closed  bool  // nothing more is pushed
 	stopped bool  // nothing more is sent
@@ -147,6 +148,8 @@ func (o *outbox) push(p *parcel) error {
 	}
 	if p.file == "" {
 		o.held += p.object.Size
+	} else {
+		o.files++
 	}
 	o.queue = append(o.queue, p)
 	o.changed.Broadcast()
@@ -179,11 +182,12 @@ func (o *outbox) spill(p *parcel) (ok bool, err error) {
 	return true, nil
 }
 
-// ready waits until something may be sent. It returns false when nothing will be.
+// ready waits until something may be sent, and the disk has the room again that
+// files took. It returns false when nothing will be sent.
 func (o *outbox) ready() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for !o.opened && !o.stopped {
+	for (!o.opened || o.files > 0) && !o.stopped {
 		o.changed.Wait()
 	}
 	return !o.stopped
@@ -209,11 +213,14 @@ func (o *outbox) pop() *parcel {
 func (o *outbox) done(p *parcel) {
 	if p.file != "" {
 		o.forget(p.file)
-		return
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.held -= p.object.Size
+	if p.file != "" {
+		o.files--
+	} else {
+		o.held -= p.object.Size
+	}
 	o.changed.Broadcast()
 }
 

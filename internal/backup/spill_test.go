@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"cairn"
 	"cairn/internal/backup"
@@ -148,6 +150,46 @@ func TestSilentPlace(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A slow bucket takes its time for parts.
+type slow struct{ bucket.Bucket }
+
+// Put waits before a part.
+func (s *slow) Put(ctx context.Context, name string, content io.ReadSeeker) error {
+	if strings.HasPrefix(name, "parts/") {
+		time.Sleep(time.Second)
+	}
+	return s.Bucket.Put(ctx, name, content)
+}
+
+// TestIndexWithoutRoom has the disk be full as long as parts lie in files: the index
+// is written when they are sent.
+func TestIndexWithoutRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := stores.New(t)
+		h := newHouse(t, store)
+		h.fill(5, segment.PartBytes/2+1)
+		h.bucket = &slow{store}
+		h.edit = func(cfg *backup.Config) { cfg.Memory, cfg.Transfers, cfg.Workers = 2*segment.PartBytes, 1, 1 }
+		var spilled atomic.Bool
+		h.step = func(name string, do func() error) error {
+			switch name {
+			case "spool.part":
+				spilled.Store(true)
+			case "spool.index":
+				if parts, err := filepath.Glob(filepath.Join(h.dir, "spool", "part.*")); err != nil || len(parts) > 0 {
+					return &fs.PathError{Op: "write", Path: name, Err: noRoom()}
+				}
+			}
+			return do()
+		}
+		h.engine = h.newEngine()
+		if _, err := h.engine.Create(t.Context(), ignore); err != nil || !spilled.Load() {
+			t.Errorf("it returned %v; parts lay in files: %t", err, spilled.Load())
+		}
+		h.checkTidy(true)
+	})
 }
 
 // TestChangedInMemory has a document change between the reading of it and its
