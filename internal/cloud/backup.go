@@ -261,10 +261,19 @@ func (c *Cloud) isolate(ctx context.Context, all []listed) error {
 			lost, l.problem = l.lost, l.lost
 		}
 	}
-	if lost != nil && (!read || c.Check(ctx) != nil) {
+	if lost == nil {
+		return nil
+	}
+	if !read {
 		return lost
 	}
-	return nil
+	switch err := c.Check(ctx); {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil, cairn.CodeOf(err) == cairn.CodeBucketMissing:
+		return err
+	}
+	return lost
 }
 
 // Delete removes a backup, readable or not, after copying its manifest to

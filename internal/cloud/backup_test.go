@@ -309,6 +309,39 @@ func TestBackupsOutage(t *testing.T) {
 	}
 }
 
+// TestBackupsReplaced has another cloud be in the place behind a listing: that is
+// what is said, and not what became of the manifests.
+func TestBackupsReplaced(t *testing.T) {
+	inner, other := stores.New(t), stores.New(t)
+	c := newDevice(t, inner).open(t)
+	commit(t, c, 1)
+	commit(t, c, 2)
+	newDevice(t, other).open(t)
+	var got atomic.Int64 // manifests
+	d := newDevice(t, inner)
+	d.Identity = c.Identity()
+	d.Bucket = getter{inner, func(ctx context.Context, name string) (io.ReadCloser, error) {
+		if name == "cairn.json" && got.Load() > 1 {
+			return other.Get(ctx, name)
+		}
+		if strings.HasPrefix(name, "backups/") && got.Add(1) > 1 {
+			return nil, bucket.ErrUnreachable
+		}
+		return inner.Get(ctx, name)
+	}}
+	if list, _, err := d.open(t).Backups(t.Context()); cairn.CodeOf(err) != cairn.CodeBucketMissing {
+		t.Errorf("Backups: %v, %v, want %s", list, err, cairn.CodeBucketMissing)
+	}
+}
+
+// A getter has its own way to get.
+type getter struct {
+	bucket.Bucket
+	get func(context.Context, string) (io.ReadCloser, error)
+}
+
+func (g getter) Get(ctx context.Context, name string) (io.ReadCloser, error) { return g.get(ctx, name) }
+
 // A slowBucket takes a second to open an object.
 type slowBucket struct{ bucket.Bucket }
 

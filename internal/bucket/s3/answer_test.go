@@ -201,6 +201,27 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestHeadRefused has a store answer a HEAD as if the object were not there, or not
+// for this user, and a GET with the object.
+func TestHeadRefused(t *testing.T) {
+	credentials(t, "key", "secret")
+	for _, status := range []int{http.StatusNotFound, http.StatusForbidden} {
+		b := open(t, standIn(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodHead {
+				w.WriteHeader(status)
+				return
+			}
+			w.Header().Set("ETag", `"1"`)
+			w.Header().Set("Last-Modified", "Thu, 26 Nov 2026 07:00:00 GMT")
+			fmt.Fprint(w, "content")
+		}))
+		want := bucket.Object{Name: "name", Size: 7, Modified: time.Date(2026, 11, 26, 7, 0, 0, 0, time.UTC)}
+		if got, err := b.Head(t.Context(), "name"); err != nil || got != want {
+			t.Errorf("Head after %d: %+v, %v, want %+v", status, got, err, want)
+		}
+	}
+}
+
 // TestRejected has a store say what it does not like: that is for a person to read.
 func TestRejected(t *testing.T) {
 	credentials(t, "key", "secret")

@@ -1,6 +1,7 @@
 package s3_test
 
 import (
+	"crypto/sha1"
 	"errors"
 	"fmt"
 	"net/http"
@@ -79,30 +80,63 @@ func TestProfile(t *testing.T) {
 	}
 }
 
-// TestSSO has a session of SSO that is over.
+// TestSSO has a session of SSO that is over, or that cannot be renewed now.
 func TestSSO(t *testing.T) {
-	credentials(t, "", "")
-	file := t.TempDir() + "/config"
-	if err := os.WriteFile(file, []byte(`[profile work]
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	answer := func(status int) string {
+		return standIn(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }).URL
+	}
+	for name, c := range map[string]struct {
+		token, service string
+		want           error
+	}{
+		"none":           {"", gone.URL, bucket.ErrExpired},
+		"not renewable":  {`{"accessToken": "a", "expiresAt": "2020-01-01T00:00:00Z"}`, gone.URL, bucket.ErrExpired},
+		"refused":        {renewable, answer(http.StatusBadRequest), bucket.ErrExpired},
+		"nobody answers": {renewable, gone.URL, bucket.ErrUnreachable},
+		"busy":           {renewable, answer(http.StatusServiceUnavailable), bucket.ErrBusy},
+	} {
+		t.Run(name, func(t *testing.T) {
+			credentials(t, "", "")
+			home := t.TempDir()
+			cache := filepath.Join(home, ".aws", "sso", "cache")
+			config := filepath.Join(home, "config")
+			err := errors.Join(os.MkdirAll(cache, 0o700), os.WriteFile(config, []byte(ssoConfig), 0o600))
+			if c.token != "" {
+				err = errors.Join(err, os.WriteFile(filepath.Join(cache, fmt.Sprintf("%x.json", sha1.Sum([]byte("ours")))), []byte(c.token), 0o600))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("AWS_CONFIG_FILE", config)
+			t.Setenv("HOME", home)
+			t.Setenv("USERPROFILE", home)
+			t.Setenv("AWS_ENDPOINT_URL_SSO_OIDC", c.service)
+			b, err := s3.Open(t.Context(), s3.Location{Bucket: "bucket", Endpoint: "http://127.0.0.1:1", Profile: "work"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := b.Get(t.Context(), "name"); !errors.Is(err, c.want) || bucket.Transient(err) != (c.want != bucket.ErrExpired) {
+				t.Errorf("Get: %v, want %v", err, c.want)
+			}
+		})
+	}
+}
+
+// renewable is a token of SSO that has expired.
+const renewable = `{"accessToken": "a", "expiresAt": "2020-01-01T00:00:00Z", "refreshToken": "r", "clientId": "c", "clientSecret": "s",
+	"registrationExpiresAt": "2099-01-01T00:00:00Z"}`
+
+const ssoConfig = `[profile work]
+region = us-east-1
 sso_session = ours
 sso_account_id = 111122223333
 sso_role_name = backups
 [sso-session ours]
 sso_region = us-east-1
 sso_start_url = http://127.0.0.1:1/start
-`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("AWS_CONFIG_FILE", file)
-	t.Setenv("HOME", t.TempDir())
-	b, err := s3.Open(t.Context(), s3.Location{Bucket: "bucket", Endpoint: "http://127.0.0.1:1", Profile: "work"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.Get(t.Context(), "name"); !errors.Is(err, bucket.ErrExpired) || bucket.Transient(err) {
-		t.Errorf("Get without a session: %v, want ErrExpired", err)
-	}
-}
+`
 
 // TestCredentialProcess has a program that prints more than it should, and one that
 // is not there: the error says so in a few words, and tells no secret.

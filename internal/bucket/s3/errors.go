@@ -232,16 +232,14 @@ func network(err error) error {
 func noCredentials(err error) error {
 	answer := &bucket.Answer{Class: bucket.ErrNoCredentials, Said: reason(err), Err: err}
 	switch text := err.Error(); { // most of these errors have no type
-	case strings.Contains(text, "SSO token"), strings.Contains(text, "SSO session"):
-		answer.Class, answer.Said = bucket.ErrExpired, "that of SSO, or it has not begun"
 	case strings.Contains(text, "no EC2 IMDS role"): // the last place that is looked at
 		answer.Said = "neither the environment nor the files of the AWS tools have any"
-	case responseOf(err) != nil: // of a service that hands them out
-		if class := classOf(responseOf(err).HTTPStatusCode()); bucket.Transient(class) {
-			answer.Class = class
-		}
-	case isNetwork(err): // that service does not answer
+	case responseOf(err) != nil && bucket.Transient(classOf(responseOf(err).HTTPStatusCode())): // of a service that hands them out
+		answer.Class = classOf(responseOf(err).HTTPStatusCode())
+	case responseOf(err) == nil && isNetwork(err): // that service does not answer
 		return network(err)
+	case strings.Contains(text, "SSO token"), strings.Contains(text, "SSO session"):
+		answer.Class, answer.Said = bucket.ErrExpired, "that of SSO, or it has not begun"
 	}
 	return answer
 }

@@ -110,7 +110,7 @@ func (b *Bucket) Head(ctx context.Context, name string) (bucket.Object, error) {
 	}
 	object, err := b.head(ctx, name)
 	if status(err) == http.StatusNotFound {
-		err = b.explain(ctx, name, err) // the object, or the bucket
+		object, err = b.look(ctx, name) // the object is not there, or the bucket
 	}
 	return object, describe(ctx, "looking for", name, err)
 }
@@ -121,7 +121,7 @@ func (b *Bucket) head(ctx context.Context, name string) (bucket.Object, error) {
 	a, err := b.blobs.Attributes(ctx, name)
 	switch status(err) {
 	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
-		err = b.explain(ctx, name, err)
+		return b.look(ctx, name)
 	}
 	if err != nil {
 		return bucket.Object{}, err
@@ -129,15 +129,15 @@ func (b *Bucket) head(ctx context.Context, name string) (bucket.Object, error) {
 	return bucket.Object{Name: name, Size: a.Size, Modified: second(a.ModTime)}, nil
 }
 
-// explain returns the error of a GET, which says why the store refused a HEAD
-// with err: the answer to that has no body. It is err if the GET succeeds.
-func (b *Bucket) explain(ctx context.Context, name string, err error) error {
-	r, why := b.blobs.NewReader(ctx, name, nil)
-	if why != nil {
-		return why
+// look is head by a GET, whose answer says why it was refused: that to a HEAD has
+// no body.
+func (b *Bucket) look(ctx context.Context, name string) (bucket.Object, error) {
+	r, err := b.blobs.NewReader(ctx, name, nil)
+	if err != nil {
+		return bucket.Object{}, err
 	}
-	_ = r.Close() // it is not of interest
-	return err
+	_ = r.Close() // what is in it is not of interest
+	return bucket.Object{Name: name, Size: r.Size(), Modified: second(r.ModTime())}, nil
 }
 
 // second returns a time as HTTP has it: some stores tell more in their lists.
