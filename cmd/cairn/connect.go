@@ -211,6 +211,9 @@ func (d *daemonProcess) openFolder(ctx context.Context, known string) (store, er
 		return store{}, cloud.Failure(ctx, d.place.url, err)
 	}
 	var outer []cloud.Place
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real // it is inside of what is above it there
+	}
 	for at := path; known == "" && at != filepath.Dir(at); {
 		at = filepath.Dir(at)
 		if b, err := folder.Open(at); err == nil { // or nobody can look there
