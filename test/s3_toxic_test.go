@@ -82,20 +82,31 @@ func TestTransfers(t *testing.T) {
 	t.Parallel()
 	const want = 16
 	s := s3server.Shared(t)
-	var waiting atomic.Int64
-	var most [2]atomic.Int64 // put, get
+	type crowd struct {
+		mu        sync.Mutex
+		now, most int
+		full      chan struct{} // closed when all are there
+	}
+	crowds := map[string]*crowd{"put": {full: make(chan struct{})}, "get": {full: make(chan struct{})}}
 	front := s3server.NewFront(t, s, func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
-		if request := s3server.RequestOf(r); strings.Contains(request.Key, "/parts/") && request.Op != "head" {
-			at := &most[0]
-			if request.Op == "get" {
-				at = &most[1]
+		request := s3server.RequestOf(r)
+		if c := crowds[request.Op]; c != nil && strings.Contains(request.Key, "/parts/") {
+			c.mu.Lock()
+			c.now++
+			if c.now > c.most {
+				if c.most = c.now; c.most == want {
+					close(c.full)
+				}
 			}
-			now := waiting.Add(1)
-			defer waiting.Add(-1)
-			for seen := at.Load(); now > seen && !at.CompareAndSwap(seen, now); seen = at.Load() {
-			}
-			for patience := time.Now().Add(10 * time.Second); at.Load() < want && time.Now().Before(patience); {
-				time.Sleep(time.Millisecond)
+			c.mu.Unlock()
+			defer func() {
+				c.mu.Lock()
+				c.now--
+				c.mu.Unlock()
+			}()
+			select {
+			case <-c.full:
+			case <-time.After(10 * time.Second):
 			}
 		}
 		forward.ServeHTTP(w, r)
@@ -113,9 +124,9 @@ func TestTransfers(t *testing.T) {
 	if _, err := c.RestoreBackup(t.Context(), b.ID); err != nil {
 		t.Fatal(err)
 	}
-	for i, work := range []string{"sent", "fetched"} {
-		if got := most[i].Load(); got != want {
-			t.Errorf("%d parts were %s at once, want %d", got, work, want)
+	for op, c := range crowds {
+		if c.most != want {
+			t.Errorf("there were %d calls of %s at once, want %d", c.most, op, want)
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -137,38 +136,6 @@ sso_role_name = backups
 sso_region = us-east-1
 sso_start_url = http://127.0.0.1:1/start
 `
-
-// TestCredentialProcess has a program that prints more than it should, and one that
-// is not there: the error says so in a few words, and tells no secret.
-func TestCredentialProcess(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("it takes a shell")
-	}
-	credentials(t, "", "")
-	dir := t.TempDir()
-	noisy := filepath.Join(dir, "noisy")
-	script := "#!/bin/sh\necho there is a newer version\necho '{\"Version\": 1, \"AccessKeyId\": \"AKIA\", \"SecretAccessKey\": \"TOPSECRET\"}'\n"
-	if err := os.WriteFile(noisy, []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("AWS_CONFIG_FILE", filepath.Join(dir, "config"))
-	for program, want := range map[string]string{noisy: "credential_process: invalid character", "/no/such/program": "credential_process: exit status 127"} {
-		if err := os.WriteFile(filepath.Join(dir, "config"), []byte("[default]\ncredential_process = "+program+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		b, err := s3.Open(t.Context(), s3.Location{Bucket: "bucket", Endpoint: "http://127.0.0.1:1"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for name, call := range calls {
-			err := call(t.Context(), b)
-			answer, ok := errors.AsType[*bucket.Answer](err)
-			if !ok || answer.Class != bucket.ErrNoCredentials || !strings.HasPrefix(answer.Said, want) || strings.Contains(err.Error(), "TOPSECRET") {
-				t.Errorf("%s with %s: %v, said %+v, want %q", name, program, err, answer, want)
-			}
-		}
-	}
-}
 
 // TestCredentialService has the service that hands out credentials out of order:
 // that may be over by the next try, and is no lack of credentials.
