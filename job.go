@@ -1,6 +1,9 @@
 package cairn
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // A JobKind says what a job does.
 type JobKind string
@@ -63,3 +66,36 @@ func (p Progress) Percentage() int {
 	}
 	return int(min(99, float64(p.Done)/float64(p.Total)*100))
 }
+
+// A Watch follows one job. Its first call returns the job as it was when the
+// watch began; each further one waits until there is something newer, and
+// returns the newest there is then: nothing is kept for a watch that is slow.
+// When the job has ended, all calls return its end, at once. When ctx ends
+// before that, its cause is returned, and the next call goes on. It must not be
+// called by two goroutines at the same time.
+type Watch func(ctx context.Context) (Job, error)
+
+// Wait returns the backup of the job when it is complete, or why it is not. When
+// ctx ends before that, its cause is returned and the job goes on.
+func (w Watch) Wait(ctx context.Context) (Backup, error) {
+	for {
+		job, err := w(ctx)
+		switch {
+		case err != nil:
+			return Backup{}, err
+		case job.Status == JobCompleted:
+			return job.Backup, nil
+		case job.Status.Ended():
+			return Backup{}, job.Reason
+		}
+	}
+}
+
+// A Feed follows all jobs. Its first call returns those that run or wait; each
+// further one waits until something is newer, and returns those that run or wait
+// then, in their order, and before them those that have ended since the last
+// call, each once, however short they were. When ctx ends before that, its cause
+// is returned, and the next call goes on. A feed that is too far behind is an
+// error of [CodeTimeout]. It must not be called by two goroutines at the same
+// time.
+type Feed func(ctx context.Context) ([]Job, error)

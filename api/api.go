@@ -20,9 +20,11 @@ var Spec []byte
 
 // Media types.
 const (
-	JSON    = "application/json"
-	NDJSON  = "application/x-ndjson"
-	Text    = "text/plain; charset=utf-8"
-	YAML    = "application/yaml"
-	problem = "application/problem+json"
+	JSON      = "application/json"
+	NDJSON    = "application/x-ndjson"
+	JSONLines = "application/jsonl" // another name of NDJSON
+	SSE       = "text/event-stream" // server-sent events
+	Text      = "text/plain; charset=utf-8"
+	YAML      = "application/yaml"
+	problem   = "application/problem+json"
 )

@@ -147,15 +147,22 @@ func TestDeclared(t *testing.T) {
 	}
 	const cloud, broken = "500 505 511", "400 408 413 415"
 	for operation, want := range map[string]string{
-		"POST /backup":                            "204 403 " + cloud + " " + broken,
-		"POST /backup/asset":                      "204 403 " + cloud + " " + broken,
-		"GET /backup/{backup}":                    "200 403 " + cloud,
-		"POST /backup/{backup}/restore":           "200 403 " + cloud + " " + broken,
-		"GET /backup/{backup}/creation/status":    "200 403 404 500",
-		"GET /backup/{backup}/restoration/status": "200 403 404 500",
-		"GET /backups":                            "200 403 " + cloud,
-		"POST /backups/create":                    "200 403 " + cloud + " " + broken,
-		"POST /backups/{backup}/delete":           "204 403 " + cloud + " " + broken,
+		"POST /backup":                                    "200 204 403 " + cloud + " " + broken,
+		"POST /backup/asset":                              "200 204 403 " + cloud + " " + broken,
+		"GET /backup/{backup}":                            "200 403 " + cloud,
+		"POST /backup/{backup}/restore":                   "200 403 " + cloud + " " + broken,
+		"GET /backup/{backup}/creation/status":            "200 403 404 500",
+		"GET /backup/{backup}/restoration/status":         "200 403 404 500",
+		"GET /backups":                                    "200 403 " + cloud,
+		"POST /backups/create":                            "200 403 " + cloud + " " + broken,
+		"POST /backup/{backup}/restore/streamed":          "200 403 " + cloud + " " + broken,
+		"GET /backup/{backup}/restore/streamed/websocket": "101 200 400 403 " + cloud,
+		"POST /backup/{backup}/creation/cancel":           "204 403 500 " + broken,
+		"POST /backup/{backup}/restoration/cancel":        "204 403 500 " + broken,
+		"POST /backups/create/streamed":                   "200 403 " + cloud + " " + broken,
+		"GET /backups/create/streamed/websocket":          "101 200 400 403 " + cloud,
+		"GET /backups/streamed/progress":                  "101 200 400 403 500",
+		"POST /backups/{backup}/delete":                   "204 403 " + cloud + " " + broken,
 	} {
 		method, path, _ := strings.Cut(operation, " ")
 		got := slices.Sorted(maps.Keys(doc.Paths.Value(path).GetOperation(method).Responses.Map()))

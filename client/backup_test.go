@@ -49,28 +49,46 @@ func (f *cloud) Cloud(context.Context) cairn.CloudStatus {
 	return cairn.CloudStatus{URL: "file:///b", ID: "c", State: cairn.CloudReady, Made: 1}
 }
 
+func (f *cloud) Ready(context.Context) error { return nil }
+
 func (f *cloud) Connected() (string, bool) { return "c", true }
 
 // jobs are the jobs of a cloud.
 type jobs struct{ *cloud }
 
-func (j jobs) Create(context.Context) (cairn.Backup, error) {
+// watch returns a watch of a job that is complete.
+func (j jobs) watch(kind cairn.JobKind) (cairn.Watch, error) {
+	job := j.job(kind)
+	job.Status = cairn.JobCompleted
+	return func(context.Context) (cairn.Job, error) { return job, nil }, nil
+}
+
+func (j jobs) Create(context.Context) (cairn.Watch, error) {
 	j.ask("create")
-	return j.backup, nil
+	return j.watch(cairn.Creation)
 }
 
-func (j jobs) CreateFrom(context.Context, iter.Seq2[cairn.Document, error]) (cairn.Backup, error) {
-	return j.backup, nil
+func (j jobs) CreateFrom(context.Context, iter.Seq2[cairn.Document, error]) (cairn.Watch, error) {
+	return j.watch(cairn.Creation)
 }
 
-func (j jobs) Restore(_ context.Context, id string) (cairn.Backup, error) {
-	j.ask("restore %s", id)
-	return j.backup, nil
+func (j jobs) Restore(_ context.Context, b cairn.Backup) (cairn.Watch, error) {
+	j.ask("restore %s", b.ID)
+	return j.watch(cairn.Restoration)
 }
 
-func (j jobs) Undo(context.Context) error {
+func (j jobs) Undo(context.Context) (cairn.Watch, error) {
 	j.ask("undo")
+	return j.watch("undo")
+}
+
+func (j jobs) Cancel(_ context.Context, kind cairn.JobKind, id string) error {
+	j.ask("cancel %s %s", kind, id)
 	return nil
+}
+
+func (j jobs) Feed() cairn.Feed {
+	return func(context.Context) ([]cairn.Job, error) { return j.List(), nil }
 }
 
 func (j jobs) job(kind cairn.JobKind) cairn.Job {

@@ -267,8 +267,10 @@ func (d *daemonProcess) drain(server *http.Server, handler *httpapi.Server, cut 
 	defer cancel()
 	ended := make(chan struct{})
 	go func() {
-		handler.Close()
-		d.jobs.Close() // their requests get an answer
+		var closing sync.WaitGroup
+		closing.Go(handler.Close)
+		closing.Go(d.jobs.Close) // their requests get an answer, and their streams an end
+		closing.Wait()
 		close(ended)
 	}()
 	err := server.Shutdown(ctx)

@@ -2,7 +2,7 @@
 // restores them.
 //
 //	engine := backup.New(backup.Config{Database: db, Connect: connect, ...})
-//	b, err := engine.Create(ctx, report)
+//	b, err := engine.Create(ctx, engine.NewBackup(cairn.ScopeAll), report)
 //	b, err = engine.Restore(ctx, job, b.ID, report)
 //
 // A backup is read from one moment of the database, written as parts, then as
@@ -211,6 +211,12 @@ func (e *Engine) Connect(ctx context.Context) (*cloud.Cloud, error) {
 	})
 }
 
+// Ready opens the cloud unless it is open, or returns why that is not possible.
+func (e *Engine) Ready(ctx context.Context) error {
+	_, err := e.Connect(ctx)
+	return err
+}
+
 // lost has the next operation connect anew when this connection is of no more
 // use.
 func (e *Engine) lost(err error) error {
@@ -220,25 +226,6 @@ func (e *Engine) lost(err error) error {
 		e.cloud.Store(nil)
 	}
 	return err
-}
-
-// newBackup returns a backup with an id of its own.
-func (e *Engine) newBackup(scope cairn.Scope) cairn.Backup {
-	b := cairn.Backup{
-		Version:      e.cfg.Version,
-		DeviceName:   e.cfg.Device.Name(),
-		Platform:     e.cfg.Platform,
-		Installation: e.cfg.Device.Installation(),
-		Scope:        scope,
-	}
-	e.rename(&b)
-	return b
-}
-
-// rename gives a backup another id.
-func (e *Engine) rename(b *cairn.Backup) {
-	b.Created = e.cfg.Now().UTC().Truncate(time.Millisecond)
-	b.ID, b.Timestamp = cairn.NewBackupID(b.Version, b.Created, e.cfg.Random())
 }
 
 // List returns the backups of whole databases in the cloud, newest first. As all

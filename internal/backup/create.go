@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"time"
 
 	"cairn"
 	"cairn/internal/cloud"
@@ -20,23 +21,44 @@ import (
 // needs two devices that begin in the same millisecond and draw the same number.
 const maxNames = 8
 
+// NewBackup returns a backup that does not exist yet, with an id of its own and
+// what else is known of it before it is made.
+func (e *Engine) NewBackup(scope cairn.Scope) cairn.Backup {
+	b := cairn.Backup{
+		Version:      e.cfg.Version,
+		DeviceName:   e.cfg.Device.Name(),
+		Platform:     e.cfg.Platform,
+		Installation: e.cfg.Device.Installation(),
+		Scope:        scope,
+	}
+	e.rename(&b)
+	return b
+}
+
+// rename gives a backup another id.
+func (e *Engine) rename(b *cairn.Backup) {
+	b.Created = e.cfg.Now().UTC().Truncate(time.Millisecond)
+	b.ID, b.Timestamp = cairn.NewBackupID(b.Version, b.Created, e.cfg.Random())
+}
+
 // Create makes a backup of the whole database as it is at one moment. Writers
-// never wait for it. The first call of report has the id; a later one has
-// another if that was taken.
+// never wait for it. b is what [Engine.NewBackup] returned for cairn.ScopeAll;
+// the backup gets another id if that one is taken, which report then hears.
 //
 // Errors: cairn.CodeDamaged when what was read is not what the database counts,
 // CodeDiskFull, and those of a cloud. When the manifest's outcome cannot be
 // learned, cairn.CodeCloudLost says so.
-func (e *Engine) Create(ctx context.Context, report Report) (cairn.Backup, error) {
-	return e.create(ctx, cairn.ScopeAll, report, func(ctx context.Context, u *upload) error {
+func (e *Engine) Create(ctx context.Context, b cairn.Backup, report Report) (cairn.Backup, error) {
+	return e.create(ctx, b, report, func(ctx context.Context, u *upload) error {
 		return e.cfg.Database.Scan(ctx, 0, u.begin, u.row)
 	})
 }
 
 // CreateFrom makes a backup of chosen documents, whose revisions count from 1.
-// An error of documents ends it.
-func (e *Engine) CreateFrom(ctx context.Context, documents iter.Seq2[cairn.Document, error], report Report) (cairn.Backup, error) {
-	return e.create(ctx, cairn.ScopeAssets, report, func(ctx context.Context, u *upload) error {
+// An error of documents ends it. b is what [Engine.NewBackup] returned for
+// cairn.ScopeAssets.
+func (e *Engine) CreateFrom(ctx context.Context, b cairn.Backup, documents iter.Seq2[cairn.Document, error], report Report) (cairn.Backup, error) {
+	return e.create(ctx, b, report, func(ctx context.Context, u *upload) error {
 		var total cairn.Stats
 		for doc, err := range documents {
 			if err == nil {
@@ -63,12 +85,11 @@ func (e *Engine) CreateFrom(ctx context.Context, documents iter.Seq2[cairn.Docum
 }
 
 // create makes a backup of what read gives to the upload.
-func (e *Engine) create(ctx context.Context, scope cairn.Scope, report Report, read func(context.Context, *upload) error) (cairn.Backup, error) {
+func (e *Engine) create(ctx context.Context, b cairn.Backup, report Report, read func(context.Context, *upload) error) (cairn.Backup, error) {
 	c, err := e.Connect(ctx)
 	if err != nil {
-		return cairn.Backup{}, err
+		return b, err
 	}
-	b := e.newBackup(scope)
 	report(b, cairn.Progress{})
 	u := newUpload(e, c, b, report)
 	defer u.close()

@@ -109,7 +109,7 @@ func TestManifest(t *testing.T) {
 					}
 					h := newHouse(t, b)
 					h.apply(doc("a", "", 10))
-					made, err := h.engine.Create(t.Context(), ignore)
+					made, err := h.engine.Create(t.Context(), h.engine.NewBackup(cairn.ScopeAll), ignore)
 					if done := err == nil; done != test.done || !done && cairn.CodeOf(err) != cairn.CodeCloudLost {
 						t.Errorf("done: %t, %v", done, err)
 					}
@@ -146,7 +146,7 @@ func TestTakenID(t *testing.T) {
 	first := h.create()
 	h.apply(doc("b", "", 10))
 	var ids []string
-	second, err := h.engine.Create(t.Context(), func(b cairn.Backup, _ cairn.Progress) { ids = append(ids, b.ID) })
+	second, err := h.engine.Create(t.Context(), h.engine.NewBackup(cairn.ScopeAll), func(b cairn.Backup, _ cairn.Progress) { ids = append(ids, b.ID) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestTakenID(t *testing.T) {
 		t.Errorf("the ids reported are %v; the backups are %s and %s", ids, first.ID, second.ID)
 	}
 	before := objects(t, store)
-	third, err := h.engine.Create(t.Context(), ignore) // draws 7 for ever
+	third, err := h.engine.Create(t.Context(), h.engine.NewBackup(cairn.ScopeAll), ignore) // draws 7 for ever
 	if cairn.CodeOf(err) != cairn.CodeInternal || !strings.Contains(fmt.Sprint(err), "were taken") {
 		t.Errorf("with all ids taken: %v, %v", third, err)
 	}
@@ -201,7 +201,7 @@ func TestCancelWhenCommitting(t *testing.T) {
 		}
 	}}, nil)
 	h.apply(doc("a", "text", 100))
-	b, err := h.engine.Create(ctx, ignore)
+	b, err := h.engine.Create(ctx, h.engine.NewBackup(cairn.ScopeAll), ignore)
 	if err != nil || ctx.Err() == nil {
 		t.Fatalf("it returned %v; the context ended: %v", err, ctx.Err())
 	}
@@ -217,7 +217,7 @@ func TestCreateFrom(t *testing.T) {
 	h.apply(doc("a", "live", 10))
 	docs := []cairn.Document{at(700, doc("x", "", 10)), doc("big", "in a part of its own", 8<<20), at(3, doc("y", "", 10))}
 	var last cairn.Progress
-	b, err := h.engine.CreateFrom(t.Context(), chosen(nil, docs...), func(_ cairn.Backup, p cairn.Progress) { last = p })
+	b, err := h.engine.CreateFrom(t.Context(), h.engine.NewBackup(cairn.ScopeAssets), chosen(nil, docs...), func(_ cairn.Backup, p cairn.Progress) { last = p })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func TestCreateFrom(t *testing.T) {
 	v := watch(h)
 	v.checkRefused("a backup of assets", b.ID, b.ID, cairn.CodeBackupIsPartial)
 
-	none, err := h.engine.CreateFrom(t.Context(), chosen(nil), ignore)
+	none, err := h.engine.CreateFrom(t.Context(), h.engine.NewBackup(cairn.ScopeAssets), chosen(nil), ignore)
 	if err != nil || none.Documents != 0 || none.Revision != 0 {
 		t.Errorf("of no assets: %v, %v", none, err)
 	}
@@ -258,7 +258,7 @@ func TestCreateFrom(t *testing.T) {
 			func(err error) bool { return cairn.CodeOf(err) == cairn.CodeInvalid }},
 		"an end of the context": {ended, chosen(nil, docs...), func(err error) bool { return errors.Is(err, broken) || errors.Is(err, context.Canceled) }},
 	} {
-		if b, err := h.engine.CreateFrom(test.ctx, test.docs, ignore); !test.want(err) {
+		if b, err := h.engine.CreateFrom(test.ctx, h.engine.NewBackup(cairn.ScopeAssets), test.docs, ignore); !test.want(err) {
 			t.Errorf("%s: %v, %v", name, b, err)
 		}
 	}
@@ -288,7 +288,7 @@ func TestSpoolFails(t *testing.T) {
 			}
 			return do()
 		}
-		b, err := h.engine.Create(t.Context(), ignore)
+		b, err := h.engine.Create(t.Context(), h.engine.NewBackup(cairn.ScopeAll), ignore)
 		if err == nil || !strings.Contains(err.Error(), spool) {
 			t.Errorf("%s: got %v, %v", what, b, err)
 		}
@@ -322,7 +322,9 @@ func TestProgress(t *testing.T) {
 			t.Errorf("%s: ended at %+v of %d bytes, %v", what, last, b.JSONBytes, err)
 		}
 	}
-	check("creation", func(r backup.Report) (cairn.Backup, error) { return h.engine.Create(t.Context(), r) })
+	check("creation", func(r backup.Report) (cairn.Backup, error) {
+		return h.engine.Create(t.Context(), h.engine.NewBackup(cairn.ScopeAll), r)
+	})
 	check("restoration", func(r backup.Report) (cairn.Backup, error) {
 		return h.engine.Restore(t.Context(), "job", h.list()[1].ID, r)
 	})

@@ -283,7 +283,7 @@ func TestDamagedDatabase(t *testing.T) {
 			h.close()
 			flipAt(t, path, where)
 			h.open()
-			_, err := h.engine.Create(t.Context(), ignore)
+			_, err := h.engine.Create(t.Context(), h.engine.NewBackup(cairn.ScopeAll), ignore)
 			if cairn.CodeOf(err) != cairn.CodeDamaged || !strings.Contains(err.Error(), path) {
 				t.Errorf("creating returned %v, want %q and the name of %s", err, cairn.CodeDamaged, path)
 			}

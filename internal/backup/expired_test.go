@@ -96,9 +96,12 @@ func expire(t *testing.T, refusal error, code cairn.Code) {
 	h.apply(doc("a", "", 10))
 	kept, deleted := h.create(), h.create()
 	for name, use := range map[string]func() error{
-		"List":    func() error { _, err := h.engine.List(t.Context()); return err },
-		"Backup":  func() error { _, err := h.engine.Backup(t.Context(), kept.ID); return err },
-		"Create":  func() error { _, err := h.engine.Create(t.Context(), ignore); return err },
+		"List":   func() error { _, err := h.engine.List(t.Context()); return err },
+		"Backup": func() error { _, err := h.engine.Backup(t.Context(), kept.ID); return err },
+		"Create": func() error {
+			_, err := h.engine.Create(t.Context(), h.engine.NewBackup(cairn.ScopeAll), ignore)
+			return err
+		},
 		"Restore": func() error { _, err := h.engine.Restore(t.Context(), "job", kept.ID, ignore); return err },
 		"Delete":  func() error { return h.engine.Delete(t.Context(), deleted.ID) },
 		"Cloud": func() error {

@@ -131,7 +131,7 @@ const secondJob = "job 2"
 func (o operation) run(ctx context.Context, h *house, s scene) (b cairn.Backup, err error) {
 	switch o {
 	case create:
-		return h.engine.Create(ctx, ignore)
+		return h.engine.Create(ctx, h.engine.NewBackup(cairn.ScopeAll), ignore)
 	case restore:
 		return h.engine.Restore(ctx, secondJob, s.backup.ID, ignore)
 	case remove:

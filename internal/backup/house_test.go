@@ -245,7 +245,7 @@ func (h *house) apply(docs ...cairn.Document) {
 
 func (h *house) create() cairn.Backup {
 	h.t.Helper()
-	b, err := h.engine.Create(h.t.Context(), ignore)
+	b, err := h.engine.Create(h.t.Context(), h.engine.NewBackup(cairn.ScopeAll), ignore)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func TestFullSpoolMemory(t *testing.T) {
 		var b cairn.Backup
 		var err error
 		var ended sync.WaitGroup
-		ended.Go(func() { b, err = h.engine.Create(t.Context(), gate.report) })
+		ended.Go(func() { b, err = h.engine.Create(t.Context(), h.engine.NewBackup(cairn.ScopeAll), gate.report) })
 		synctest.Wait()
 		if rows != 1+3 { // its numbers; the first part is sent, the second waits for room, the third for memory
 			t.Errorf("%d documents were read while there was no room, want 3", rows-1)

@@ -58,7 +58,7 @@ func testSpill(t *testing.T, cancelled, spoiled bool) {
 	var ended sync.WaitGroup
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	ended.Go(func() { b, err = h.engine.Create(ctx, ignore) })
+	ended.Go(func() { b, err = h.engine.Create(ctx, h.engine.NewBackup(cairn.ScopeAll), ignore) })
 	<-scanned
 	spooled := 0
 	for _, name := range h.files() {
@@ -276,7 +276,7 @@ func TestCreateMemory(t *testing.T) {
 				h.engine = h.newEngine()
 				var b cairn.Backup
 				most, err := gate.run(func() (err error) {
-					b, err = h.engine.Create(t.Context(), gate.report)
+					b, err = h.engine.Create(t.Context(), h.engine.NewBackup(cairn.ScopeAll), gate.report)
 					return err
 				})
 				if err != nil || gate.ended != parts {

@@ -88,7 +88,7 @@ func TestPanic(t *testing.T) {
 				}
 			}
 			broken = at
-			_, err := h.engine.Create(t.Context(), report("sent"))
+			_, err := h.engine.Create(t.Context(), h.engine.NewBackup(cairn.ScopeAll), report("sent"))
 			if err == nil { // it breaks in the other
 				doing = "get"
 				_, err = h.engine.Restore(t.Context(), "job", before.ID, report("inserted"))

@@ -115,7 +115,7 @@ func (p place) replace(t *testing.T, stage string) {
 	case "scan":
 		codes = append(codes, p.code) // the place is looked at meanwhile
 	}
-	b, err := h.engine.Create(t.Context(), ignore)
+	b, err := h.engine.Create(t.Context(), h.engine.NewBackup(cairn.ScopeAll), ignore)
 	if !slices.Contains(codes, cairn.CodeOf(err)) || !strings.Contains(fmt.Sprint(err), p.says) {
 		t.Errorf("it made %q, with the error %v, want one of %q", b.ID, err, codes)
 	}

@@ -60,7 +60,7 @@ func TestSpillWhenStopped(t *testing.T) {
 			return &fs.PathError{Op: "write", Path: name, Err: noRoom()}
 		}
 		h.engine = h.newEngine()
-		_, err := h.engine.Create(t.Context(), ignore)
+		_, err := h.engine.Create(t.Context(), h.engine.NewBackup(cairn.ScopeAll), ignore)
 		if cairn.CodeOf(err) != cairn.CodeDenied {
 			t.Errorf("it returned %v", err)
 		}
@@ -131,7 +131,7 @@ func TestSilentPlace(t *testing.T) {
 				place.puts.Store(0)
 				ended := make(chan error)
 				go func() {
-					_, err := h.engine.Create(t.Context(), ignore)
+					_, err := h.engine.Create(t.Context(), h.engine.NewBackup(cairn.ScopeAll), ignore)
 					ended <- err
 				}()
 				synctest.Wait()
@@ -185,7 +185,7 @@ func TestIndexWithoutRoom(t *testing.T) {
 			return do()
 		}
 		h.engine = h.newEngine()
-		if _, err := h.engine.Create(t.Context(), ignore); err != nil || !spilled.Load() {
+		if _, err := h.engine.Create(t.Context(), h.engine.NewBackup(cairn.ScopeAll), ignore); err != nil || !spilled.Load() {
 			t.Errorf("it returned %v; parts lay in files: %t", err, spilled.Load())
 		}
 		h.checkTidy(true)
@@ -202,7 +202,7 @@ func TestChangedInMemory(t *testing.T) {
 		}
 	})
 	h.apply(doc("a", "text", 1000))
-	if _, err := h.engine.Create(t.Context(), ignore); cairn.CodeOf(err) != cairn.CodeInternal || !strings.Contains(err.Error(), "memory") {
+	if _, err := h.engine.Create(t.Context(), h.engine.NewBackup(cairn.ScopeAll), ignore); cairn.CodeOf(err) != cairn.CodeInternal || !strings.Contains(err.Error(), "memory") {
 		t.Errorf("it returned %v", err)
 	}
 	if list := h.list(); len(list) > 0 {

@@ -82,7 +82,7 @@ func TestSpoiledIndex(t *testing.T) {
 				}
 			}
 			h.fill(3, segment.PartBytes/2+1)
-			b, err := h.engine.Create(t.Context(), ignore)
+			b, err := h.engine.Create(t.Context(), h.engine.NewBackup(cairn.ScopeAll), ignore)
 			if n := len(named(objects(t, store), "indexes/")); n != test.sent {
 				t.Errorf("the store has %d indexes, want %d", n, test.sent)
 			}
@@ -119,7 +119,7 @@ func TestSpoiledCatalog(t *testing.T) {
 		return err
 	}
 	h.fill(400, 30_000)
-	_, err := h.engine.Create(t.Context(), ignore)
+	_, err := h.engine.Create(t.Context(), h.engine.NewBackup(cairn.ScopeAll), ignore)
 	checkSpoiled(t, h, err, "spool"+string(filepath.Separator)+"catalog.")
 }
 

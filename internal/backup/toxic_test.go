@@ -97,7 +97,9 @@ func TestToxics(t *testing.T) {
 				}
 				return b, err == nil
 			}
-			made, done := under(func(ctx context.Context) (cairn.Backup, error) { return h.engine.Create(ctx, ignore) })
+			made, done := under(func(ctx context.Context) (cairn.Backup, error) {
+				return h.engine.Create(ctx, h.engine.NewBackup(cairn.ScopeAll), ignore)
+			})
 			if done {
 				digests[made.ID] = made.Digest
 			}

@@ -122,7 +122,10 @@ func TestCreateLate(t *testing.T) {
 		h := newHouse(t, bucket.Retry(faulty, bucket.Policy{}))
 		h.apply(doc("a", "", 10))
 		j := h.jobs()
-		_, err := j.Create(t.Context())
+		watch, err := j.Create(t.Context())
+		if err == nil {
+			_, err = watch.Wait(t.Context())
+		}
 		if !errors.Is(err, bucket.ErrUnknown) || cairn.CodeOf(err) != cairn.CodeCloudLost {
 			t.Errorf("Create: %v", err)
 		}

@@ -26,27 +26,37 @@ type Backups interface {
 	// Cloud describes the cloud, which it may ask. It never fails: Problem
 	// says why the cloud is not ready.
 	Cloud(ctx context.Context) cairn.CloudStatus
+	// Ready returns nil when the cloud is connected, which it may have to be
+	// first, or why it is not.
+	Ready(ctx context.Context) error
 	// Connected returns the id of the cloud while it is ready, as far as that
 	// is known without asking it: it answers at once.
 	Connected() (cloud string, ok bool)
 }
 
-// Jobs creates and restores backups. Its work outlives the request: a call
-// whose ctx ends returns the cause of that, and the work goes on. It fails with
-// cairn.CodeShuttingDown when the daemon stops.
+// Jobs creates and restores backups. Its work outlives the request: who begins
+// it gets a watch. Nothing is begun when the daemon stops
+// (cairn.CodeShuttingDown), or when ctx has ended. Work that fails is in the log
+// of Jobs.
 type Jobs interface {
-	// Create backs the whole database up.
-	Create(ctx context.Context) (cairn.Backup, error)
-	// CreateFrom backs the given documents up, each of which comes once. It
-	// does not return before it has done with the documents, even when ctx ends.
-	CreateFrom(ctx context.Context, documents iter.Seq2[cairn.Document, error]) (cairn.Backup, error)
-	// Restore replaces the database by a backup. It returns
-	// cairn.CodeBackupNotFound or cairn.CodeBackupIsPartial for one that
-	// cannot be.
-	Restore(ctx context.Context, id string) (cairn.Backup, error)
-	// Undo brings back what the last restoration replaced, or returns
-	// cairn.CodeNothingToUndo.
-	Undo(ctx context.Context) error
+	// Create begins to back the whole database up.
+	Create(ctx context.Context) (cairn.Watch, error)
+	// CreateFrom begins to back the given documents up, each of which comes
+	// once. They are in use until the job has ended.
+	CreateFrom(ctx context.Context, documents iter.Seq2[cairn.Document, error]) (cairn.Watch, error)
+	// Restore begins to replace the database by a backup, of which all may be
+	// known or the ID only. The job fails with cairn.CodeBackupNotFound or
+	// cairn.CodeBackupIsPartial for one that cannot be restored.
+	Restore(ctx context.Context, b cairn.Backup) (cairn.Watch, error)
+	// Undo begins to bring back what the last restoration replaced. It fails
+	// with cairn.CodeNothingToUndo.
+	Undo(ctx context.Context) (cairn.Watch, error)
+	// Cancel stops the creation or restoration of a backup, and returns when it
+	// has ended. cairn.CodeNotInProgress when there is none, or when it came to
+	// its end first.
+	Cancel(ctx context.Context, kind cairn.JobKind, backup string) error
+	// Feed returns a feed of all jobs.
+	Feed() cairn.Feed
 	// Creation and Restoration return the newest job of that kind for a
 	// backup, or cairn.CodeJobNotFound. The id may be any text.
 	Creation(ctx context.Context, id string) (cairn.Job, error)
@@ -89,7 +99,13 @@ func bodyOfBackup(r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	given := rawjson.Get(body, "id")
+	return names(r, "body", body)
+}
+
+// names returns an error if an object, a body or a frame, is of another backup
+// than the path.
+func names(r *http.Request, what string, object []byte) error {
+	given := rawjson.Get(object, "id")
 	if rawjson.IsNull(given) {
 		return nil
 	}
@@ -98,8 +114,8 @@ func bodyOfBackup(r *http.Request) error {
 	}
 	return &cairn.Error{
 		Code:    cairn.CodeInvalid,
-		Message: "The body is of another backup than the path. Nothing was changed.",
-		Hint:    "Send the Backup that has the id in the path, or no body.",
+		Message: "The " + what + " is of another backup than the path. Nothing was changed.",
+		Hint:    "Send the Backup that has the id in the path, or nothing.",
 	}
 }
 
@@ -157,12 +173,11 @@ func (s *Server) createBackup(w http.ResponseWriter, r *http.Request) error {
 	if _, err := readObject(r); err != nil {
 		return err
 	}
-	b, err := s.cfg.Jobs.Create(r.Context())
+	watch, err := s.cfg.Jobs.Create(r.Context())
 	if err != nil {
 		return err
 	}
-	writeJSON(w, api.JSON, http.StatusOK, api.BackupOf(b))
-	return nil
+	return s.writeBackup(w, r, watch)
 }
 
 // named returns the id of the backup that a signed-in user wants something done
@@ -183,12 +198,11 @@ func (s *Server) restoreBackup(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	b, err := s.cfg.Jobs.Restore(r.Context(), id)
+	watch, err := s.cfg.Jobs.Restore(r.Context(), cairn.Backup{ID: id})
 	if err != nil {
 		return err
 	}
-	writeJSON(w, api.JSON, http.StatusOK, api.BackupOf(b))
-	return nil
+	return s.writeBackup(w, r, watch)
 }
 
 // deleteBackup is POST /backups/{backup}/delete.

@@ -22,23 +22,29 @@ import (
 var sampleID = sample().ID
 
 // backupRoutes are the operations on backups, with what they ask for, the status
-// of success, and whether they need the user. Those with POST read a body.
+// of success, whether they need the user, and whether they do jobs, which log how
+// they end. Those with POST read a body.
 var backupRoutes = []struct {
 	method, path, call string
 	status             int
-	user               bool
+	user, job          bool
 }{
-	{"POST", "/backup", "create from", 204, true},
-	{"POST", "/backup/asset", "create from", 204, true},
-	{"GET", "/backup/" + sampleID, "backup " + sampleID, 200, true},
-	{"POST", "/backup/" + sampleID + "/restore", "restore " + sampleID, 200, true},
-	{"GET", "/backup/" + sampleID + "/creation/status", "creation " + sampleID, 200, false},
-	{"GET", "/backup/" + sampleID + "/restoration/status", "restoration " + sampleID, 200, false},
-	{"GET", "/backups", "list", 200, true},
-	{"POST", "/backups/create", "create", 200, true},
-	{"POST", "/backups/" + sampleID + "/delete", "delete " + sampleID, 204, true},
-	{"GET", "/v1/backups/" + sampleID, "backup " + sampleID, 200, true},
-	{"POST", "/v1/restoration/undo", "undo", 204, false},
+	{"POST", "/backup", "create from", 204, true, true},
+	{"POST", "/backup/asset", "create from", 204, true, true},
+	{"GET", "/backup/" + sampleID, "backup " + sampleID, 200, true, false},
+	{"POST", "/backup/" + sampleID + "/restore", "restore " + sampleID, 200, true, true},
+	{"GET", "/backup/" + sampleID + "/creation/status", "creation " + sampleID, 200, false, false},
+	{"GET", "/backup/" + sampleID + "/restoration/status", "restoration " + sampleID, 200, false, false},
+	{"GET", "/backups", "list", 200, true, false},
+	{"POST", "/backups/create", "create", 200, true, true},
+	{"POST", "/backup/" + sampleID + "/restore/streamed", "restore " + sampleID, 200, true, true},
+	{"GET", "/backup/" + sampleID + "/restore/streamed/websocket", "restoration " + sampleID, 200, true, false},
+	{"POST", "/backup/" + sampleID + "/creation/cancel", "cancel creation " + sampleID, 204, false, false},
+	{"POST", "/backup/" + sampleID + "/restoration/cancel", "cancel restoration " + sampleID, 204, false, false},
+	{"POST", "/backups/create/streamed", "create", 200, true, true},
+	{"POST", "/backups/" + sampleID + "/delete", "delete " + sampleID, 204, true, false},
+	{"GET", "/v1/backups/" + sampleID, "backup " + sampleID, 200, true, false},
+	{"POST", "/v1/restoration/undo", "undo", 204, false, true},
 }
 
 // work sends a request with a body that the route takes.
@@ -73,13 +79,16 @@ func TestBackups(t *testing.T) {
 		"GET /backups":       `{"iterable":[` + sampleJSON + `],"indices":{"` + sampleID + `":0}}`,
 		"GET /v1/backups/" + sampleID: sampleJSON[:len(sampleJSON)-1] + `,"scope":"all","documents":7,"deletions":3,"json_bytes":480,"revision":12,` +
 			`"line":"` + sample().Line + `","installation":"` + installation + `","digest":"` + sample().Digest.String() + `"}`,
-		"GET /backup/" + sampleID + "/creation/status":    `{"value":"COMPLETED","percentage":100,"backup":` + sampleJSON + `}`,
-		"GET /backup/" + sampleID + "/restoration/status": `{"value":"COMPLETED","percentage":100,"backup":` + sampleJSON + `}`,
-		"GET /backup/" + sampleID:                         sampleJSON,
-		"POST /backup/" + sampleID + "/restore":           sampleJSON,
-		"POST /backups/create":                            sampleJSON,
-		"POST /backups/" + sampleID + "/delete":           "",
-		"POST /v1/restoration/undo":                       "",
+		"GET /backup/" + sampleID + "/creation/status":            `{"value":"COMPLETED","percentage":100,"backup":` + sampleJSON + `}`,
+		"GET /backup/" + sampleID + "/restoration/status":         `{"value":"COMPLETED","percentage":100,"backup":` + sampleJSON + `}`,
+		"GET /backup/" + sampleID:                                 sampleJSON,
+		"POST /backup/" + sampleID + "/restore":                   sampleJSON,
+		"POST /backups/create":                                    sampleJSON,
+		"POST /backups/create/streamed":                           progressJSON,
+		"POST /backup/" + sampleID + "/restore/streamed":          progressJSON,
+		"GET /backup/" + sampleID + "/restore/streamed/websocket": progressJSON,
+		"POST /backups/" + sampleID + "/delete":                   "",
+		"POST /v1/restoration/undo":                               "",
 	}
 	for _, route := range backupRoutes {
 		name := route.method + " " + route.path
@@ -220,10 +229,10 @@ func TestBackupCodes(t *testing.T) {
 				continue
 			}
 			code, status := test.code, test.status
-			if status > 500 && strings.HasSuffix(route.path, statuses) {
+			if status > 500 && (strings.HasSuffix(route.path, statuses) || strings.HasSuffix(route.path, "/cancel")) {
 				code, status = cairn.CodeCloudLost, 500
 			}
-			logged := status == 500 && code != "backup_not_found" && code != "backup_is_partial"
+			logged := status == 500 && code != "backup_not_found" && code != "backup_is_partial" && !route.job
 			before := d.log.count(slog.LevelError, "")
 			a := d.work(route.method, route.path)
 			d.refused(route.path, a, code, "What happened.")
@@ -237,7 +246,7 @@ func TestBackupCodes(t *testing.T) {
 	}
 	f.err = errSecret
 	for _, route := range append(backupRoutes, backupRoutes[0]) {
-		d.refused(route.path, d.work(route.method, route.path), cairn.CodeInternal, "The daemon failed at this request.")
+		d.refused(route.path, d.work(route.method, route.path), cairn.CodeInternal, "The daemon failed at this")
 	}
 	// Who looks into a damaged database gets a status all the same.
 	if a := d.get("/v1/status"); a.status != 200 || strings.Contains(a.body, "last_backup") {
@@ -302,20 +311,20 @@ func TestBackupIDs(t *testing.T) {
 	}
 }
 
-// TestOtherBackupPaths asks for operations of the original API that are not
-// here, and for names that could be taken for ids.
+// TestOtherBackupPaths asks for what is not there, and for names that could be
+// taken for ids.
 func TestOtherBackupPaths(t *testing.T) {
 	d, f := startCloud(t)
 	for _, request := range []string{
-		"POST /backup/" + sampleID + "/restore/streamed", "GET /backup/" + sampleID + "/restore/streamed/websocket",
-		"POST /backup/" + sampleID + "/creation/cancel", "POST /backup/" + sampleID + "/restoration/cancel",
-		"POST /backups/create/streamed", "GET /backups/create/streamed/websocket", "GET /backups/streamed/progress",
+		"GET /backup/" + sampleID + "/restore/websocket", "GET /backup/" + sampleID + "/creation", "GET /backups/create/websocket",
 		"GET /backups/" + sampleID, "GET /backups/streamed", "GET /v1/backups", "POST /backups/", "GET /backup/",
 	} {
 		method, path, _ := strings.Cut(request, " ")
 		d.refused(request, d.do(method, path, "", ""), cairn.CodeNotFound, "There is nothing at")
 	}
-	for _, request := range []string{"GET /backup/asset", "GET /backup", "POST /backups", "GET /backups/create", "GET /backup/" + sampleID + "/restore"} {
+	for _, request := range []string{"GET /backup/asset", "GET /backup", "POST /backups", "GET /backups/create", "GET /backup/" + sampleID + "/restore",
+		"GET /backup/" + sampleID + "/restore/streamed", "GET /backup/" + sampleID + "/creation/cancel", "POST /backup/" + sampleID + "/creation/status",
+		"GET /backups/create/streamed", "POST /backups/create/streamed/websocket", "POST /backups/streamed/progress"} {
 		method, path, _ := strings.Cut(request, " ")
 		d.refused(request, d.do(method, path, "", ""), cairn.CodeNotAllowed, "does not take "+method)
 	}

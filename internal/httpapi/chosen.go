@@ -48,11 +48,13 @@ func (s *Server) backUpAsset(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) createFrom(w http.ResponseWriter, r *http.Request, documents iter.Seq2[cairn.Document, error]) error {
-	if _, err := s.cfg.Jobs.CreateFrom(r.Context(), documents); err != nil {
+	watch, err := s.cfg.Jobs.CreateFrom(r.Context(), documents)
+	if err != nil {
 		return err
 	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	// Also when the client goes away: the documents lie where it sent them.
+	defer func() { _, _ = watch.Wait(context.WithoutCancel(r.Context())) }()
+	return s.writeDone(w, r, watch)
 }
 
 // assetOf returns the document of an asset, compacted JSON. where is the place

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"sync"
@@ -45,6 +46,9 @@ func sample() cairn.Backup {
 // sampleJSON is what every answer shows of it.
 const sampleJSON = `{"id":"0.1.0_20261123T072541.123456789Z","version":"0.1.0","timestamp":"20261123T072541.123456789Z",` +
 	`"bytes":359503462,"created":{"value":"2026-11-23T07:25:41.123Z"},"device_name":"dev box","platform":"LINUX"}`
+
+// progressJSON is what streams show of work on it that is complete.
+const progressJSON = `{"status":"COMPLETED","percentage":100,"backup":` + sampleJSON + `,"done_bytes":0,"total_bytes":0}`
 
 // startCloud is start, and returns the cloud too.
 func startCloud(t *testing.T, changes ...func(*httpapi.Config)) (*daemon, *fakeCloud) {
@@ -100,34 +104,83 @@ func (f *fakeCloud) Last(context.Context) (cairn.Base, int64, bool, error) {
 }
 
 func (f *fakeCloud) Cloud(context.Context) cairn.CloudStatus { return f.status }
+func (f *fakeCloud) Ready(ctx context.Context) error         { return f.begin(ctx, "ready") }
 func (f *fakeCloud) Connected() (string, bool)               { return f.connected, f.connected != "" }
 
 // fakeJobs are the jobs of a fakeCloud.
 type fakeJobs struct{ f *fakeCloud }
 
-func (j fakeJobs) Create(ctx context.Context) (cairn.Backup, error) {
-	return j.f.backups[0], j.f.begin(ctx, "create")
-}
-
-func (j fakeJobs) CreateFrom(ctx context.Context, documents iter.Seq2[cairn.Document, error]) (cairn.Backup, error) {
-	if err := j.f.begin(ctx, "create from"); err != nil {
-		return cairn.Backup{}, err
+// begin returns a watch of a job of the first backup that work does, which has
+// the context of the request.
+func (j fakeJobs) begin(ctx context.Context, kind cairn.JobKind, work func(context.Context) error) (cairn.Watch, error) {
+	job := cairn.Job{ID: "job", Kind: kind, Status: cairn.JobInitialized}
+	if len(j.f.backups) > 0 {
+		job.Backup = j.f.backups[0]
 	}
-	j.f.given = nil
-	for doc, err := range documents {
-		if err != nil {
-			return cairn.Backup{}, err
+	ended := make(chan error, 1)
+	go func() { ended <- work(ctx) }()
+	begun := false
+	return func(ctx context.Context) (cairn.Job, error) {
+		if !begun {
+			begun = true
+			return job, nil
 		}
-		j.f.given = append(j.f.given, doc)
-	}
-	return j.f.backups[0], nil
+		if job.Status.Ended() {
+			return job, nil
+		}
+		select {
+		case err := <-ended:
+			job.Status = cairn.JobCompleted
+			if err != nil {
+				job.Status = cairn.JobFailed
+				if e, ok := errors.AsType[*cairn.Error](err); ok {
+					job.Reason = e
+				} else {
+					job.Reason = &cairn.Error{Code: cairn.CodeInternal, Message: "The daemon failed at this.", Hint: "Its log says why.", Err: err}
+				}
+			}
+			return job, nil
+		case <-ctx.Done():
+			return cairn.Job{}, context.Cause(ctx)
+		}
+	}, nil
 }
 
-func (j fakeJobs) Restore(ctx context.Context, id string) (cairn.Backup, error) {
-	return j.f.backups[0], j.f.begin(ctx, "restore "+id)
+func (j fakeJobs) Create(ctx context.Context) (cairn.Watch, error) {
+	return j.begin(ctx, cairn.Creation, func(ctx context.Context) error { return j.f.begin(ctx, "create") })
 }
 
-func (j fakeJobs) Undo(ctx context.Context) error { return j.f.begin(ctx, "undo") }
+func (j fakeJobs) CreateFrom(ctx context.Context, documents iter.Seq2[cairn.Document, error]) (cairn.Watch, error) {
+	return j.begin(ctx, cairn.Creation, func(ctx context.Context) error {
+		if err := j.f.begin(ctx, "create from"); err != nil {
+			return err
+		}
+		j.f.given = nil
+		for doc, err := range documents {
+			if err != nil {
+				return err
+			}
+			j.f.given = append(j.f.given, doc)
+		}
+		return nil
+	})
+}
+
+func (j fakeJobs) Restore(ctx context.Context, b cairn.Backup) (cairn.Watch, error) {
+	return j.begin(ctx, cairn.Restoration, func(ctx context.Context) error { return j.f.begin(ctx, "restore "+b.ID) })
+}
+
+func (j fakeJobs) Undo(ctx context.Context) (cairn.Watch, error) {
+	return j.begin(ctx, "undo", func(ctx context.Context) error { return j.f.begin(ctx, "undo") })
+}
+
+func (j fakeJobs) Cancel(ctx context.Context, kind cairn.JobKind, id string) error {
+	return j.f.begin(ctx, "cancel "+string(kind)+" "+id)
+}
+
+func (j fakeJobs) Feed() cairn.Feed {
+	return func(context.Context) ([]cairn.Job, error) { return j.f.jobs, nil }
+}
 
 func (j fakeJobs) Creation(ctx context.Context, id string) (cairn.Job, error) {
 	return j.find(ctx, cairn.Creation, id)

@@ -5,10 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -81,92 +78,26 @@ func (s *Server) streamIdentifiers(w http.ResponseWriter, r *http.Request) error
 		return err
 	}
 	defer s.streams.Done()
-	conn, err := accept(w, r)
+	c, err := open(w, r)
 	if err != nil {
 		return err
 	}
-	var reading sync.WaitGroup
-	defer reading.Wait()
-	defer conn.CloseNow()
-	ctx, cancel := context.WithCancel(r.Context())
+	defer c.close()
+	ctx, cancel := context.WithCancel(c.life)
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
-	reading.Go(func() {
-		defer cancel()
-		discard(r.Context(), conn)
-	})
 
-	err = s.sendIdentifiers(ctx, r.Context(), conn)
+	err = s.sendIdentifiers(ctx, r.Context(), c.conn)
 	switch {
 	case s.life.Err() != nil:
-		_ = conn.Close(websocket.StatusGoingAway, "the daemon is stopping")
+		_ = c.conn.Close(websocket.StatusGoingAway, "the daemon is stopping")
 	case errors.Is(err, errReplaced):
-		_ = conn.Close(websocket.StatusServiceRestart, "the database was replaced: connect again")
+		_ = c.conn.Close(websocket.StatusServiceRestart, "the database was replaced: connect again")
 	case ctx.Err() == nil && !errors.Is(err, errClientGone):
 		s.cfg.Log.Error("identifier stream failed", "err", err)
-		_ = conn.Close(websocket.StatusInternalError, string(cairn.CodeOf(err)))
+		_ = c.conn.Close(websocket.StatusInternalError, string(cairn.CodeOf(err)))
 	}
 	return nil
-}
-
-// discard reads what the client sends, which means nothing here, until it is
-// gone.
-func discard(ctx context.Context, conn *websocket.Conn) {
-	for {
-		_, message, err := conn.Reader(ctx)
-		if err != nil {
-			return
-		}
-		if _, err := io.Copy(io.Discard, message); err != nil {
-			return
-		}
-	}
-}
-
-// accept opens the websocket that a request asks for.
-func accept(w http.ResponseWriter, r *http.Request) (*websocket.Conn, error) {
-	shake := handshake{response: w.(*response)}
-	conn, err := websocket.Accept(&shake, r, &websocket.AcceptOptions{
-		InsecureSkipVerify: true, // the guard has looked at Origin and Host
-	})
-	if !shake.refused {
-		return conn, err
-	}
-	w.Header().Del("Connection")
-	w.Header().Del("Upgrade")
-	return nil, &cairn.Error{
-		Code:    cairn.CodeInvalid,
-		Message: "The request asks for a websocket, but not as RFC 6455 has it.",
-		Hint:    "Send GET over HTTP/1.1 with Connection: Upgrade, Upgrade: websocket, Sec-WebSocket-Version: 13 and a Sec-WebSocket-Key; or leave out Upgrade to get the current state as JSON.",
-		Err:     err,
-	}
-}
-
-// handshake keeps the websocket library from answering itself when it refuses
-// a request.
-type handshake struct {
-	*response
-	refused bool
-}
-
-func (h *handshake) WriteHeader(status int) {
-	if status == http.StatusSwitchingProtocols {
-		h.response.WriteHeader(status)
-		return
-	}
-	h.refused = true
-}
-
-func (h *handshake) Write(b []byte) (int, error) {
-	if h.refused {
-		return len(b), nil
-	}
-	return h.response.Write(b)
-}
-
-// websocketRequested tells the two uses of a stream's path apart.
-func websocketRequested(r *http.Request) bool {
-	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 }
 
 // sendIdentifiers sends the state, then changes until ctx ends. It reads what

@@ -29,7 +29,7 @@ func writeStatus(w http.ResponseWriter, r *http.Request, find func(context.Conte
 }
 
 // unasked returns err as one of the two statuses that the original API has
-// where the status of a job cannot be told, 404 and 500: a cloud that is locked
+// for what it says of jobs, 404 and 500: a cloud that is locked
 // or too new counts as one that cannot be asked, with its own words.
 func unasked(err error) error {
 	e, ok := errors.AsType[*cairn.Error](err)
@@ -55,8 +55,30 @@ func (s *Server) undoRestoration(w http.ResponseWriter, r *http.Request) error {
 	if _, err := readObject(r); err != nil {
 		return err
 	}
-	if err := s.cfg.Jobs.Undo(r.Context()); err != nil {
+	watch, err := s.cfg.Jobs.Undo(r.Context())
+	if err != nil {
 		return err
+	}
+	return s.writeDone(w, r, watch)
+}
+
+// cancelCreation is POST /backup/{backup}/creation/cancel. It needs no user: what
+// is stopped goes on on this computer.
+func (s *Server) cancelCreation(w http.ResponseWriter, r *http.Request) error {
+	return s.cancel(w, r, cairn.Creation)
+}
+
+// cancelRestoration is POST /backup/{backup}/restoration/cancel.
+func (s *Server) cancelRestoration(w http.ResponseWriter, r *http.Request) error {
+	return s.cancel(w, r, cairn.Restoration)
+}
+
+func (s *Server) cancel(w http.ResponseWriter, r *http.Request, kind cairn.JobKind) error {
+	if err := bodyOfBackup(r); err != nil {
+		return err
+	}
+	if err := s.cfg.Jobs.Cancel(r.Context(), kind, r.PathValue("backup")); err != nil {
+		return unasked(err)
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil

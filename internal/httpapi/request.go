@@ -43,15 +43,21 @@ func readObject(r *http.Request) ([]byte, error) {
 	if n > maxBodyBytes {
 		return nil, bodyTooLarge()
 	}
-	v, err := rawjson.Compact(nil, text.Bytes())
+	return object("The body", text.Bytes())
+}
+
+// object returns JSON text compacted, which is an object; null is an empty one.
+// what is its name in words.
+func object(what string, text []byte) ([]byte, error) {
+	v, err := rawjson.Compact(nil, text)
 	if err != nil {
-		return nil, notJSON("The body", err)
+		return nil, notJSON(what, err)
 	}
 	switch {
 	case rawjson.IsNull(v):
 		return []byte("{}"), nil
 	case !rawjson.IsObject(v):
-		return nil, &cairn.Error{Code: cairn.CodeInvalid, Message: "The body is JSON, but not an object.", Hint: "Send {...}."}
+		return nil, &cairn.Error{Code: cairn.CodeInvalid, Message: what + " is JSON, but not an object.", Hint: "Send {...}."}
 	}
 	return v, nil
 }

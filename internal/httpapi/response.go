@@ -119,19 +119,29 @@ func linger(r *http.Request, control *http.ResponseController) {
 	_, _ = io.CopyN(io.Discard, r.Body.(*body).ReadCloser, most) // ended by whatever comes first
 }
 
-// writeJSON encodes v to a buffer, then answers with it.
+// writeJSON encodes v to a buffer, then answers with it. What an answer has that
+// white space went ahead of, see await, is status 200 and its type already.
 func writeJSON(w http.ResponseWriter, mediaType string, status int, v any) {
 	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		panic(err) // our own types; a test would have found it
+	encode(&buf, v)
+	if rw, ok := w.(*response); ok && rw.begun {
+		_, _ = w.Write(buf.Bytes()) // the client is gone
+		return
 	}
 	w.Header().Set("Content-Type", mediaType)
 	// With a length the answer has its end before the handler has.
 	w.Header().Set("Content-Length", strconv.Itoa(buf.Len()))
 	w.WriteHeader(status)
 	_, _ = w.Write(buf.Bytes()) // the client is gone
+}
+
+// encode appends v as a line of JSON.
+func encode(buf *bytes.Buffer, v any) {
+	enc := json.NewEncoder(buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		panic(err) // our own types; a test would have found it
+	}
 }
 
 // writeRaw answers with JSON text.

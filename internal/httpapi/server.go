@@ -75,6 +75,10 @@ type Config struct {
 	// slow client is fine: each piece has this time anew. Zero means a minute
 	// and five.
 	ReadStall, WriteStall time.Duration
+	// Patience is how long an answer that waits for a job sends nothing, and
+	// Pulse how often one that has begun says something while nothing changes.
+	// Zero means 60 seconds and 15.
+	Patience, Pulse time.Duration
 	// Log gets each request at debug level and each failure; nil means
 	// slog.Default.
 	Log *slog.Logger
@@ -115,6 +119,12 @@ func New(cfg Config) *Server {
 	}
 	if cfg.WriteStall == 0 {
 		cfg.WriteStall = 5 * time.Minute
+	}
+	if cfg.Patience == 0 {
+		cfg.Patience = time.Minute
+	}
+	if cfg.Pulse == 0 {
+		cfg.Pulse = 15 * time.Second
 	}
 	if cfg.Status == nil {
 		cfg.Status = func() api.Status { return api.Status{} }
@@ -161,14 +171,18 @@ func (s *Server) beginStream() error {
 	s.closing.Lock()
 	defer s.closing.Unlock()
 	if s.life.Err() != nil {
-		return &cairn.Error{
-			Code:    cairn.CodeShuttingDown,
-			Message: "The daemon is stopping.",
-			Hint:    "Start it again with cairn serve.",
-		}
+		return shuttingDown()
 	}
 	s.streams.Add(1)
 	return nil
+}
+
+func shuttingDown() *cairn.Error {
+	return &cairn.Error{
+		Code:    cairn.CodeShuttingDown,
+		Message: "The daemon is stopping.",
+		Hint:    "Start it again with cairn serve.",
+	}
 }
 
 // ServeHTTP guards, routes and serves one request.
@@ -213,11 +227,15 @@ func (a adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // is on its way already: a client must not take half of it for the whole. It
 // is the only place that logs the errors of handlers.
 func (s *Server) fail(w *response, r *http.Request, err error) {
-	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+	if errors.Is(err, context.Canceled) && r.Context().Err() != nil || errors.Is(err, errClientGone) {
 		panic(http.ErrAbortHandler) // the client went away; returning would send 200
 	}
 	code := cairn.CodeOf(err)
-	s.cfg.Log.Log(r.Context(), levelOf(code), "request failed", "method", r.Method, "path", r.URL.Path, "code", code, "err", err)
+	level := levelOf(code)
+	if _, told := errors.AsType[reported](err); told {
+		level = slog.LevelDebug
+	}
+	s.cfg.Log.Log(r.Context(), level, "request failed", "method", r.Method, "path", r.URL.Path, "code", code, "err", err)
 	if w.begun {
 		panic(http.ErrAbortHandler)
 	}
@@ -235,7 +253,7 @@ func (s *Server) fail(w *response, r *http.Request, err error) {
 // daemon failed, and for debugging when it was asked for what cannot be.
 func levelOf(code cairn.Code) slog.Level {
 	switch code {
-	case cairn.CodeBackupNotFound, cairn.CodeBackupIsPartial:
+	case cairn.CodeBackupNotFound, cairn.CodeBackupIsPartial, cairn.CodeNotInProgress, cairn.CodeCanceled:
 		return slog.LevelDebug // the original API has no 400 or 404 there
 	}
 	switch status := api.StatusOf(code); status {

@@ -305,8 +305,8 @@ func contentConforms(method string, declared *openapi3.Response, resp *http.Resp
 		return nil
 	case strings.HasSuffix(media, "json") && media != api.NDJSON:
 		return jsonConforms(content.Schema.Value, body)
-	case media == api.NDJSON:
-		return linesConform(body)
+	case content.Extensions["x-lines"] != nil:
+		return linesConform(content.Extensions["x-lines"].(string), media, body)
 	}
 	return content.Schema.Value.VisitJSON(string(body))
 }
@@ -344,14 +344,25 @@ func doubles(v any) any {
 	return v
 }
 
-// linesConform checks the lines of GET /v1/documents.
-func linesConform(body []byte) error {
-	if len(body) > 0 && body[len(body)-1] != '\n' {
+// linesConform checks lines or server-sent events against a schema.
+func linesConform(schema, media string, body []byte) error {
+	before, end := "", "\n"
+	if media == api.SSE {
+		before, end = "data: ", "\n\n"
+	}
+	if len(body) > 0 && !bytes.HasSuffix(body, []byte(end)) {
 		return errors.New("the last line has no end")
 	}
-	schema := specification().Components.Schemas["DocumentLine"].Value
-	for line := range bytes.Lines(body) {
-		if err := jsonConforms(schema, line); err != nil {
+	of := specification().Components.Schemas[schema].Value
+	if len(body) == 0 {
+		return nil
+	}
+	for line := range strings.SplitSeq(strings.TrimSuffix(string(body), end), end) {
+		data, ok := strings.CutPrefix(line, before)
+		if !ok {
+			return fmt.Errorf("the event %.100q has no data", line)
+		}
+		if err := jsonConforms(of, []byte(data)); err != nil {
 			return fmt.Errorf("line %.100q: %w", line, err)
 		}
 	}

@@ -14,11 +14,13 @@ import (
 // quick is an Engine whose work is done at once.
 type quick struct{}
 
-func (quick) Create(ctx context.Context, _ func(cairn.Backup, cairn.Progress)) (cairn.Backup, error) {
+func (quick) NewBackup(cairn.Scope) cairn.Backup { return cairn.Backup{} }
+
+func (quick) Create(ctx context.Context, _ cairn.Backup, _ func(cairn.Backup, cairn.Progress)) (cairn.Backup, error) {
 	return cairn.Backup{ID: "B"}, context.Cause(ctx)
 }
 
-func (quick) CreateFrom(ctx context.Context, _ iter.Seq2[cairn.Document, error], _ func(cairn.Backup, cairn.Progress)) (cairn.Backup, error) {
+func (quick) CreateFrom(ctx context.Context, _ cairn.Backup, _ iter.Seq2[cairn.Document, error], _ func(cairn.Backup, cairn.Progress)) (cairn.Backup, error) {
 	return cairn.Backup{ID: "B"}, context.Cause(ctx)
 }
 
@@ -47,7 +49,7 @@ func TestCloseRace(t *testing.T) {
 		var callers sync.WaitGroup
 		for range 4 {
 			callers.Go(func() {
-				b, err := j.Create(context.Background())
+				b, err := outcome(context.Background())(j.Create(context.Background()))
 				if (err == nil) != (b.ID == "B") {
 					t.Errorf("Create returned %+v, %v", b, err)
 				}

@@ -15,6 +15,50 @@ func shuttingDown() *cairn.Error {
 	}
 }
 
+// canceled is the cause of the end of a job that somebody has cancelled.
+func canceled(kind cairn.JobKind) *cairn.Error {
+	e := &cairn.Error{Code: cairn.CodeCanceled, Message: "The creation was cancelled: no backup was made."}
+	if kind == cairn.Restoration {
+		e.Message = "The restoration was cancelled: the documents are as they were before it."
+	}
+	return e
+}
+
+// notInProgress says that there is nothing to cancel.
+func notInProgress(kind cairn.JobKind, backup string) *cairn.Error {
+	return &cairn.Error{
+		Code:    cairn.CodeNotInProgress,
+		Message: "No " + string(kind) + " of a backup " + cairn.Quote(backup) + " is in progress.",
+		Hint:    "cairn backup status ID says what became of it, GET /v1/jobs what is in progress.",
+	}
+}
+
+// endedFirst says that a job came to its end before it could be cancelled, with
+// the error that it has, or none.
+func endedFirst(kind cairn.JobKind, err error) *cairn.Error {
+	e := &cairn.Error{Code: cairn.CodeNotInProgress, Message: "The " + string(kind) + " failed before it could be cancelled.", Err: err}
+	switch {
+	case err != nil:
+		e.Hint = "cairn backup status ID says why."
+	case kind == cairn.Restoration:
+		e.Message = "The restoration was complete before it could be cancelled."
+		e.Hint = "cairn backup undo brings back what was there before."
+	default:
+		e.Message = "The backup was complete before its creation could be cancelled."
+		e.Hint = "cairn backup delete ID takes it out of the cloud."
+	}
+	return e
+}
+
+// tooSlow is the end of a feed.
+func tooSlow() *cairn.Error {
+	return &cairn.Error{
+		Code:    cairn.CodeTimeout,
+		Message: "More jobs have ended than are kept for one who follows them.",
+		Hint:    "Connect again; GET /v1/jobs has the newest ones.",
+	}
+}
+
 // cutOff says why a job has failed whose daemon did not see its end.
 func cutOff(kind cairn.JobKind) *cairn.Error {
 	e := &cairn.Error{

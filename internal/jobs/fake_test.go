@@ -25,11 +25,11 @@ type call struct {
 	job    string // of a restoration
 	ctx    context.Context
 	report func(cairn.Backup, cairn.Progress)
-	end    chan outcome
+	end    chan ending
 }
 
-// An outcome is what a call returns, or panics with.
-type outcome struct {
+// An ending is what a call returns, or panics with.
+type ending struct {
 	backup cairn.Backup
 	err    error
 	panics any
@@ -51,7 +51,7 @@ type engine struct {
 }
 
 func (e *engine) do(ctx context.Context, name, job string, report func(cairn.Backup, cairn.Progress)) (cairn.Backup, error) {
-	c := &call{name, job, ctx, report, make(chan outcome, 1)}
+	c := &call{name, job, ctx, report, make(chan ending, 1)}
 	e.mu.Lock()
 	e.calls = append(e.calls, c)
 	e.running++
@@ -77,11 +77,14 @@ func (e *engine) do(ctx context.Context, name, job string, report func(cairn.Bac
 	}
 }
 
-func (e *engine) Create(ctx context.Context, report func(cairn.Backup, cairn.Progress)) (cairn.Backup, error) {
+// NewBackup leaves the id open: it comes with the first report.
+func (e *engine) NewBackup(cairn.Scope) cairn.Backup { return cairn.Backup{} }
+
+func (e *engine) Create(ctx context.Context, _ cairn.Backup, report func(cairn.Backup, cairn.Progress)) (cairn.Backup, error) {
 	return e.do(ctx, "create", "", report)
 }
 
-func (e *engine) CreateFrom(ctx context.Context, documents iter.Seq2[cairn.Document, error], report func(cairn.Backup, cairn.Progress)) (cairn.Backup, error) {
+func (e *engine) CreateFrom(ctx context.Context, _ cairn.Backup, documents iter.Seq2[cairn.Document, error], report func(cairn.Backup, cairn.Progress)) (cairn.Backup, error) {
 	b, err := e.do(ctx, "from", "", report)
 	for range documents {
 		b.Documents++
@@ -279,20 +282,30 @@ func (a *answer) check(t *testing.T, backup string, code cairn.Code) {
 	}
 }
 
+// outcome returns what waits for a job that a method has begun, until ctx ends.
+func outcome(ctx context.Context) func(cairn.Watch, error) (cairn.Backup, error) {
+	return func(watch cairn.Watch, err error) (cairn.Backup, error) {
+		if err != nil {
+			return cairn.Backup{}, err
+		}
+		return watch.Wait(ctx)
+	}
+}
+
 func (f *fixture) create(ctx context.Context) *answer {
-	return ask(func() (cairn.Backup, error) { return f.Create(ctx) })
+	return ask(func() (cairn.Backup, error) { return outcome(ctx)(f.Create(ctx)) })
 }
 
 func (f *fixture) createFrom(ctx context.Context, documents iter.Seq2[cairn.Document, error]) *answer {
-	return ask(func() (cairn.Backup, error) { return f.CreateFrom(ctx, documents) })
+	return ask(func() (cairn.Backup, error) { return outcome(ctx)(f.CreateFrom(ctx, documents)) })
 }
 
 func (f *fixture) restore(ctx context.Context, id string) *answer {
-	return ask(func() (cairn.Backup, error) { return f.Restore(ctx, id) })
+	return ask(func() (cairn.Backup, error) { return outcome(ctx)(f.Restore(ctx, cairn.Backup{ID: id})) })
 }
 
 func (f *fixture) undo(ctx context.Context) *answer {
-	return ask(func() (cairn.Backup, error) { return cairn.Backup{}, f.Undo(ctx) })
+	return ask(func() (cairn.Backup, error) { return outcome(ctx)(f.Undo(ctx)) })
 }
 
 // list returns the list, as "id kind STATUS backup".

@@ -186,7 +186,7 @@ func (d *daemon) do(what deed) {
 	case what.committed:
 		d.engine.restored = c.job
 	}
-	c.end <- outcome{backup: backup(id), err: failure}
+	c.end <- ending{backup: backup(id), err: failure}
 	if failure == nil {
 		a.check(d.t, id, "")
 	} else {
@@ -200,7 +200,7 @@ func (d *daemon) undone() {
 	a := d.undo(d.t.Context())
 	c := d.engine.last(d.t, "undo")
 	d.engine.restored = ""
-	c.end <- outcome{}
+	c.end <- ending{}
 	a.check(d.t, "", "")
 }
 
@@ -360,7 +360,7 @@ func TestHistoryCatchesUp(t *testing.T) {
 		c := d.engine.last(t, "restore B")
 		c.report(backup("B"), cairn.Progress{})
 		d.engine.restored = c.job
-		c.end <- outcome{backup: backup("B")}
+		c.end <- ending{backup: backup("B")}
 		restored.check(t, "B", "")
 		undo := d.engine.last(t, "undo")
 		stored, err := d.ledger.Device.Jobs(t.Context())
@@ -370,7 +370,7 @@ func TestHistoryCatchesUp(t *testing.T) {
 		if n := len(d.ledger.writes); n != 5 {
 			t.Errorf("the history was written %d times, want 5", n)
 		}
-		undo.end <- outcome{}
+		undo.end <- ending{}
 		d.stop()
 	})
 }

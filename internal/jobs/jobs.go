@@ -8,10 +8,15 @@
 //	if err := j.Recover(ctx); err != nil {
 //		// the history cannot be read: everything works, without it
 //	}
-//	backup, err := j.Create(ctx)
+//	watch, err := j.Create(ctx)
+//	backup, err := watch.Wait(ctx)
 //
-// A job belongs to the daemon, not to the request that began it: a caller whose
-// context ends is let go, and the work goes on.
+// A job belongs to the daemon, not to the request that began it: who begins one
+// gets a watch, and the work goes on whether that is used or not. Only
+// [Jobs.Cancel] and [Jobs.Close] stop it.
+//
+// All who watch wait for one signal, that something has changed, and then look.
+// So nothing is kept for any of them, and none can hold the work up.
 package jobs
 
 import (
@@ -29,13 +34,17 @@ import (
 
 // An Engine does the work. Its report functions take the backup as it is known
 // so far, with the id that it will have, and may be called from any goroutine
-// of the work.
+// of the work. Work whose ctx has ended stops soon, leaves nothing behind, and
+// returns the cause of ctx or an error that wraps context.Canceled; but if it is
+// past its commit point, it goes on to its end.
 type Engine interface {
+	// NewBackup returns a backup that is to be created, with its id.
+	NewBackup(scope cairn.Scope) cairn.Backup
 	// Create makes a backup of the whole database.
-	Create(ctx context.Context, report func(cairn.Backup, cairn.Progress)) (cairn.Backup, error)
+	Create(ctx context.Context, b cairn.Backup, report func(cairn.Backup, cairn.Progress)) (cairn.Backup, error)
 	// CreateFrom makes a backup of scope cairn.ScopeAssets. It does not use
 	// documents any more when it has returned.
-	CreateFrom(ctx context.Context, documents iter.Seq2[cairn.Document, error], report func(cairn.Backup, cairn.Progress)) (cairn.Backup, error)
+	CreateFrom(ctx context.Context, b cairn.Backup, documents iter.Seq2[cairn.Document, error], report func(cairn.Backup, cairn.Progress)) (cairn.Backup, error)
 	// Restore replaces the live database by a backup, on behalf of a job.
 	Restore(ctx context.Context, job, backup string, report func(cairn.Backup, cairn.Progress)) (cairn.Backup, error)
 	// Restored returns the id of the job that made the live database, or "".
@@ -61,6 +70,10 @@ type History interface {
 const (
 	// keptJobs is how many ended jobs of each kind are remembered.
 	keptJobs = 100
+	// keptEnds is how many jobs can end before a feed has to have heard of them.
+	keptEnds = 1000
+	// tellEvery is how often those who watch hear how far a job is, at most.
+	tellEvery = 250 * time.Millisecond
 	// lookUpTime bounds a question to the cloud that may stay without answer.
 	lookUpTime = 5 * time.Second
 )
@@ -76,8 +89,7 @@ type Config struct {
 	NewID func() string
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
-	// Log gets how jobs end, but for failures that a caller is told; nil means
-	// slog.Default.
+	// Log gets how jobs end; nil means slog.Default.
 	Log *slog.Logger
 }
 
@@ -88,7 +100,7 @@ type Jobs struct {
 
 	// life is the context of all work. Close ends it, then waits for work.
 	life context.Context
-	end  context.CancelCauseFunc
+	stop context.CancelCauseFunc
 	work sync.WaitGroup
 
 	// writing holds a token while nobody writes the history on disk: one at a
@@ -102,6 +114,11 @@ type Jobs struct {
 	// owed are ids of jobs that have ended, or are gone, of which the history on
 	// disk says something else, since writing it failed.
 	owed map[string]struct{}
+
+	changed chan struct{} // closed when something has, and replaced
+	version int64         // how often that was
+	ends    []cairn.Job   // the newest that have ended, in their order
+	ended   int64         // how many ever have
 }
 
 // New returns Jobs with nothing to do and no history.
@@ -115,9 +132,9 @@ func New(cfg Config) *Jobs {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	j := &Jobs{cfg: cfg, writing: make(chan struct{}, 1), owed: map[string]struct{}{}}
+	j := &Jobs{cfg: cfg, writing: make(chan struct{}, 1), owed: map[string]struct{}{}, changed: make(chan struct{})}
 	j.writing <- struct{}{}
-	j.life, j.end = context.WithCancelCause(context.Background())
+	j.life, j.stop = context.WithCancelCause(context.Background())
 	return j
 }
 
@@ -127,67 +144,87 @@ func New(cfg Config) *Jobs {
 func (j *Jobs) Close() {
 	j.mu.Lock()
 	j.closed = true
-	j.end(shuttingDown()) // before anybody sees that it is closed
+	j.stop(shuttingDown()) // before anybody sees that it is closed
 	j.mu.Unlock()
 	j.work.Wait()
 	j.catchUp()
 }
 
-// Create makes a backup of the whole database and returns it. When ctx ends
-// before that, Create returns the cause of ctx and the work goes on. Its other
-// errors are those of Engine.Create and cairn.CodeShuttingDown.
-func (j *Jobs) Create(ctx context.Context) (cairn.Backup, error) {
-	t, err := j.enter(ctx, cairn.Creation, "", j.cfg.Engine.Create)
-	if err != nil {
-		return cairn.Backup{}, err
-	}
-	return j.wait(ctx, t)
-}
-
-// CreateFrom makes a backup of documents that are the caller's. It returns when
-// they are not used any more: at the end of the job, also when ctx ends before
-// that. Its errors are those of Engine.CreateFrom and cairn.CodeShuttingDown,
-// and the cause of a ctx that had ended before.
-func (j *Jobs) CreateFrom(ctx context.Context, documents iter.Seq2[cairn.Document, error]) (cairn.Backup, error) {
-	t, err := j.enter(ctx, cairn.Creation, "", func(ctx context.Context, report reporter) (cairn.Backup, error) {
-		return j.cfg.Engine.CreateFrom(ctx, documents, report)
+// Create begins a backup of the whole database. Its errors are
+// cairn.CodeShuttingDown and the cause of a ctx that has ended; the job fails
+// with those of Engine.Create.
+func (j *Jobs) Create(ctx context.Context) (cairn.Watch, error) {
+	b := j.cfg.Engine.NewBackup(cairn.ScopeAll)
+	return j.enter(ctx, j.cfg.NewID(), cairn.Creation, b, func(ctx context.Context, report reporter) (cairn.Backup, error) {
+		return j.cfg.Engine.Create(ctx, b, report)
 	})
-	if err != nil {
-		return cairn.Backup{}, err
-	}
-	return j.wait(context.WithoutCancel(ctx), t)
 }
 
-// Restore replaces the live database by a backup, and returns it. It joins a
-// restoration of the same backup that runs or is in the queue, unless something
-// behind that replaces the database again. When ctx ends before its end,
-// Restore returns the cause of ctx and the work goes on. Its other errors are
-// those of Engine.Restore and cairn.CodeShuttingDown. Nothing is remembered of
-// the restoration of a backup that is not there.
-func (j *Jobs) Restore(ctx context.Context, id string) (cairn.Backup, error) {
+// CreateFrom begins a backup of documents that are the caller's: they are in use
+// until the job has ended. Its errors are those of [Jobs.Create].
+func (j *Jobs) CreateFrom(ctx context.Context, documents iter.Seq2[cairn.Document, error]) (cairn.Watch, error) {
+	b := j.cfg.Engine.NewBackup(cairn.ScopeAssets)
+	return j.enter(ctx, j.cfg.NewID(), cairn.Creation, b, func(ctx context.Context, report reporter) (cairn.Backup, error) {
+		return j.cfg.Engine.CreateFrom(ctx, b, documents, report)
+	})
+}
+
+// Restore begins to replace the live database by a backup, of which all may be
+// known or the ID only. It joins a restoration
+// of the same backup that runs or is in the queue, unless something behind that
+// replaces the database again. Its errors are those of [Jobs.Create]. Nothing is
+// remembered of the restoration of a backup that is not there.
+func (j *Jobs) Restore(ctx context.Context, b cairn.Backup) (cairn.Watch, error) {
 	job := j.cfg.NewID()
-	t, err := j.enterAs(ctx, job, cairn.Restoration, id, func(ctx context.Context, report reporter) (cairn.Backup, error) {
-		return j.cfg.Engine.Restore(ctx, job, id, report)
-	})
-	if err != nil {
-		return cairn.Backup{}, err
+	if b.Bytes == 0 {
+		b, _ = cairn.ParseBackupID(b.ID) // the rest comes with the first report
 	}
-	return j.wait(ctx, t)
+	return j.enter(ctx, job, cairn.Restoration, b, func(ctx context.Context, report reporter) (cairn.Backup, error) {
+		return j.cfg.Engine.Restore(ctx, job, b.ID, report)
+	})
 }
 
 // Undo swaps the database before the newest restoration back, when its turn has
-// come. It is no job: nothing is remembered of it. When ctx ends before that,
-// Undo returns the cause of ctx and the work goes on. Its other errors are
-// those of Engine.Undo and cairn.CodeShuttingDown.
-func (j *Jobs) Undo(ctx context.Context) error {
-	t, err := j.enter(ctx, undoing, "", func(ctx context.Context, _ reporter) (cairn.Backup, error) {
+// come. It is no job: nothing is remembered of it, no feed has it, and the watch
+// is for [cairn.Watch.Wait] only. Its errors are those of [Jobs.Create].
+func (j *Jobs) Undo(ctx context.Context) (cairn.Watch, error) {
+	return j.enter(ctx, j.cfg.NewID(), undoing, cairn.Backup{}, func(ctx context.Context, _ reporter) (cairn.Backup, error) {
 		return cairn.Backup{}, j.cfg.Engine.Undo(ctx)
 	})
-	if err != nil {
-		return err
+}
+
+// Cancel stops the creation or the restoration of a backup, in the queue too, for
+// all who wait for it. It returns when that has ended: what it was doing is undone,
+// and the next job has its turn. cairn.CodeNotInProgress when there is none, or
+// when it came to its end first. When ctx ends before, its cause is returned, and
+// the job is cancelled all the same.
+func (j *Jobs) Cancel(ctx context.Context, kind cairn.JobKind, backup string) error {
+	var all []*task
+	j.mu.Lock()
+	for _, t := range j.queue {
+		if t.job.Kind == kind && t.job.Backup.ID == backup && !t.job.Status.Ended() {
+			all = append(all, t)
+		}
 	}
-	_, err = j.wait(ctx, t)
-	return err
+	j.mu.Unlock()
+	if len(all) == 0 {
+		return notInProgress(kind, backup)
+	}
+	for _, t := range all {
+		t.cancel(canceled(kind))
+	}
+	var lost error
+	for _, t := range all {
+		select {
+		case <-t.done:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if cairn.CodeOf(t.err) != cairn.CodeCanceled {
+			lost = endedFirst(kind, t.err)
+		}
+	}
+	return lost
 }
 
 // List returns the running job, those in the queue in their order, and those

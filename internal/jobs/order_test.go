@@ -18,7 +18,9 @@ type lateEngine struct {
 	creations int
 }
 
-func (e *lateEngine) Create(_ context.Context, report func(cairn.Backup, cairn.Progress)) (cairn.Backup, error) {
+func (e *lateEngine) NewBackup(cairn.Scope) cairn.Backup { return cairn.Backup{} }
+
+func (e *lateEngine) Create(_ context.Context, _ cairn.Backup, report func(cairn.Backup, cairn.Progress)) (cairn.Backup, error) {
 	e.creations++
 	if e.creations == 1 {
 		report(backup("B"), cairn.Progress{})
@@ -71,11 +73,11 @@ func TestNewestIsWrittenLast(t *testing.T) {
 			return id
 		}})
 		create := func() {
-			if _, err := j.Create(t.Context()); err != nil {
+			if _, err := outcome(t.Context())(j.Create(t.Context())); err != nil {
 				t.Error(err)
 			}
 		}
-		if _, err := j.Create(t.Context()); cairn.CodeOf(err) != cairn.CodeCloudLost {
+		if _, err := outcome(t.Context())(j.Create(t.Context())); cairn.CodeOf(err) != cairn.CodeCloudLost {
 			t.Fatal(err)
 		}
 		go create()

@@ -44,7 +44,7 @@ func TestProgress(t *testing.T) {
 			}
 			old = job
 		}
-		c.end <- outcome{backup: backup("B")}
+		c.end <- ending{backup: backup("B")}
 		synctest.Wait()
 		c.report(backup("late"), cairn.Progress{Done: 1 << 50, Total: 1 << 50})
 		if job := f.List()[0]; job.Backup.ID != "B" || job.Progress != old.Progress || job.Percentage() != 100 {
@@ -79,7 +79,7 @@ func TestBackupChanges(t *testing.T) {
 		if _, err := f.Creation(t.Context(), "taken"); cairn.CodeOf(err) != cairn.CodeJobNotFound {
 			t.Errorf("the creation of the name that was taken: %v", err)
 		}
-		c.end <- outcome{err: &cairn.Error{Code: cairn.CodeDiskFull}}
+		c.end <- ending{err: &cairn.Error{Code: cairn.CodeDiskFull}}
 		synctest.Wait()
 		want := []string{"INITIALIZED ", "IN-PROGRESS ", "IN-PROGRESS taken", "IN-PROGRESS B", "FAILED B"}
 		if diff := cmp.Diff(want, f.history.saves("j1")); diff != "" {
@@ -93,7 +93,7 @@ func TestBackupChanges(t *testing.T) {
 		if job, err := f.Restoration(t.Context(), "A"); err != nil || job.Backup != backup("A") {
 			t.Errorf("the restoration is %+v, %v", job, err)
 		}
-		c.end <- outcome{err: &cairn.Error{Code: cairn.CodeDiskFull}}
+		c.end <- ending{err: &cairn.Error{Code: cairn.CodeDiskFull}}
 		synctest.Wait()
 		want = []string{"INITIALIZED A", "IN-PROGRESS A", "IN-PROGRESS A", "FAILED A"}
 		if diff := cmp.Diff(want, f.history.saves("j2")); diff != "" {
@@ -125,7 +125,7 @@ func TestRestoration(t *testing.T) {
 			}
 		}
 		f.restore(t.Context(), "A")
-		f.engine.last(t, "restore A").end <- outcome{err: errors.New("no")}
+		f.engine.last(t, "restore A").end <- ending{err: errors.New("no")}
 		check("A", "j1", cairn.JobFailed)
 		f.restore(t.Context(), "A")
 		check("A", "j2", cairn.JobInProgress)
@@ -134,7 +134,7 @@ func TestRestoration(t *testing.T) {
 		check("A", "j4", cairn.JobInitialized)
 		check("B", "j3", cairn.JobInitialized)
 		for _, id := range []string{"A", "B", "A"} {
-			f.engine.last(t, "restore "+id).end <- outcome{backup: backup(id)}
+			f.engine.last(t, "restore "+id).end <- ending{backup: backup(id)}
 		}
 		check("A", "j4", cairn.JobCompleted)
 		f.engine.backups["C"] = backup("C")
@@ -157,11 +157,11 @@ func TestRestorationBackup(t *testing.T) {
 		for _, id := range ids {
 			f.restore(t.Context(), id)
 		}
-		f.engine.last(t, "restore early").end <- outcome{err: &cairn.Error{Code: cairn.CodeCloudLost}}
+		f.engine.last(t, "restore early").end <- ending{err: &cairn.Error{Code: cairn.CodeCloudLost}}
 		c := f.engine.last(t, "restore late")
 		c.report(backup("late"), cairn.Progress{})
-		c.end <- outcome{err: &cairn.Error{Code: cairn.CodeDamaged}}
-		f.engine.last(t, "restore partial").end <- outcome{backup: backup("partial"), err: &cairn.Error{Code: cairn.CodeBackupIsPartial}}
+		c.end <- ending{err: &cairn.Error{Code: cairn.CodeDamaged}}
+		f.engine.last(t, "restore partial").end <- ending{backup: backup("partial"), err: &cairn.Error{Code: cairn.CodeBackupIsPartial}}
 		f.engine.last(t, "restore queued")
 		check := func(id string, want cairn.Backup, asked int) {
 			t.Helper()
@@ -191,7 +191,7 @@ func TestRestorationBackup(t *testing.T) {
 		check("early", backup("early"), 0)
 		check("queued", backup("queued"), 1)
 		check("queued", backup("queued"), 0)
-		f.engine.last(t, "restore queued").end <- outcome{err: errors.New("no")}
+		f.engine.last(t, "restore queued").end <- ending{err: errors.New("no")}
 		synctest.Wait()
 		for _, job := range f.List() {
 			if job.Backup != backup(job.Backup.ID) {
@@ -211,7 +211,7 @@ func TestRestoreUnknown(t *testing.T) {
 		f := setUp()
 		defer f.Close()
 		a := f.restore(t.Context(), "A")
-		f.engine.last(t, "restore A").end <- outcome{err: &cairn.Error{Code: cairn.CodeBackupNotFound}}
+		f.engine.last(t, "restore A").end <- ending{err: &cairn.Error{Code: cairn.CodeBackupNotFound}}
 		a.check(t, "", cairn.CodeBackupNotFound)
 		if job, err := f.Restoration(t.Context(), "A"); cairn.CodeOf(err) != cairn.CodeJobNotFound {
 			t.Errorf("the restoration is %+v, %v", job, err)

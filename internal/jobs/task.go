@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"time"
 
 	"cairn"
 )
@@ -18,40 +19,38 @@ type reporter = func(cairn.Backup, cairn.Progress)
 
 // A task is work in the queue.
 type task struct {
-	run  func(context.Context, reporter) (cairn.Backup, error)
-	turn chan struct{} // closed when it is the first in the queue
-	done chan struct{} // closed when it has left the queue
+	run    func(context.Context, reporter) (cairn.Backup, error)
+	ctx    context.Context // of the work
+	cancel context.CancelCauseFunc
+	turn   chan struct{} // closed when it is the first in the queue
+	done   chan struct{} // closed when it has left the queue
 
-	job     cairn.Job // guarded by Jobs.mu
-	callers int       // that wait for done; guarded by Jobs.mu
+	// Guarded by Jobs.mu.
+	job     cairn.Job
+	version int64     // of job, as those who watch are told of it
+	told    time.Time // when they were
+	telling bool      // a timer will tell them
+	left    bool      // done is closed
 
 	// The outcome, set before done is closed.
 	backup cairn.Backup
 	err    error
 }
 
-// enter puts work into the queue, on behalf of a caller that then has to wait
-// for it.
-func (j *Jobs) enter(ctx context.Context, kind cairn.JobKind, backup string, run func(context.Context, reporter) (cairn.Backup, error)) (*task, error) {
-	return j.enterAs(ctx, j.cfg.NewID(), kind, backup, run)
-}
-
-// enterAs is enter for a job whose id is drawn already. It returns another task
-// of the queue where that does the same.
-func (j *Jobs) enterAs(ctx context.Context, id string, kind cairn.JobKind, backup string, run func(context.Context, reporter) (cairn.Backup, error)) (*task, error) {
+// enter puts work into the queue, or finds another task there that does the same,
+// and returns a watch of it.
+func (j *Jobs) enter(ctx context.Context, id string, kind cairn.JobKind, backup cairn.Backup, run func(context.Context, reporter) (cairn.Backup, error)) (cairn.Watch, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	known, _ := cairn.ParseBackupID(backup) // the rest comes with the first report
 	t := &task{
 		run:  run,
 		turn: make(chan struct{}),
 		done: make(chan struct{}),
 		job: cairn.Job{
-			ID: id, Kind: kind, Backup: known,
+			ID: id, Kind: kind, Backup: backup,
 			Status: cairn.JobInitialized, Started: j.cfg.Now(),
 		},
-		callers: 1,
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -59,15 +58,16 @@ func (j *Jobs) enterAs(ctx context.Context, id string, kind cairn.JobKind, backu
 		return nil, shuttingDown()
 	}
 	if same := j.same(t); same != nil {
-		same.callers++
-		return same, nil
+		return j.watch(same), nil
 	}
+	t.ctx, t.cancel = context.WithCancelCause(j.life)
 	j.queue = append(j.queue, t)
 	if len(j.queue) == 1 {
 		close(t.turn)
 	}
+	j.publish(t)
 	j.work.Go(func() { j.do(t) })
-	return t, nil
+	return j.watch(t), nil
 }
 
 // same returns the task that leads to the same database as t would, or nil. mu
@@ -79,7 +79,7 @@ func (j *Jobs) same(t *task) *task {
 	for _, other := range slices.Backward(j.queue) {
 		switch {
 		case other.job.Kind == cairn.Creation:
-		case other.job.Kind == t.job.Kind && other.job.Backup.ID == t.job.Backup.ID && !other.job.Status.Ended():
+		case other.job.Kind == t.job.Kind && other.job.Backup.ID == t.job.Backup.ID && !other.job.Status.Ended() && other.ctx.Err() == nil:
 			return other
 		default:
 			return nil // replaces the database too
@@ -88,38 +88,19 @@ func (j *Jobs) same(t *task) *task {
 	return nil
 }
 
-// wait returns the outcome of a task, or lets the caller go when ctx ends.
-func (j *Jobs) wait(ctx context.Context, t *task) (cairn.Backup, error) {
-	select {
-	case <-t.done:
-		return t.backup, t.err
-	case <-ctx.Done():
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	select {
-	case <-t.done: // counting on this caller to hear of it
-		return t.backup, t.err
-	default:
-		t.callers--
-		return cairn.Backup{}, context.Cause(ctx)
-	}
-}
-
 // do carries a task from the queue to its end.
 func (j *Jobs) do(t *task) {
+	defer t.cancel(nil)
 	j.catchUp() // so that the history has jobs in their order
 	j.save(t)
 	select {
 	case <-t.turn:
-	case <-j.life.Done():
+	case <-t.ctx.Done():
 	}
-	if j.begin(t) {
+	if t.err = j.begin(t); t.err == nil {
 		j.catchUp() // before what the last one has led to is undone
 		j.save(t)
 		t.backup, t.err = j.call(t)
-	} else {
-		t.err = shuttingDown()
 	}
 	j.settle(t)
 	if t.pointless() {
@@ -136,15 +117,19 @@ func (t *task) pointless() bool {
 	return t.job.Kind == cairn.Restoration && cairn.CodeOf(t.err) == cairn.CodeBackupNotFound
 }
 
-// begin reports whether a task whose turn has come may run.
-func (j *Jobs) begin(t *task) bool {
+// begin says that a task runs whose turn has come, or returns why it may not.
+func (j *Jobs) begin(t *task) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.closed {
-		return false
+	switch {
+	case j.closed:
+		return shuttingDown()
+	case t.ctx.Err() != nil:
+		return context.Cause(t.ctx)
 	}
 	t.job.Status = cairn.JobInProgress
-	return true
+	j.publish(t)
+	return nil
 }
 
 // call runs a task. A panic is an error of it.
@@ -158,7 +143,7 @@ func (j *Jobs) call(t *task) (backup cairn.Backup, err error) {
 			backup, err = j.failed(t, backup, err)
 		}
 	}()
-	return t.run(j.life, func(b cairn.Backup, p cairn.Progress) {
+	return t.run(t.ctx, func(b cairn.Backup, p cairn.Progress) {
 		if j.update(t, b, p) {
 			j.save(t)
 		}
@@ -179,8 +164,8 @@ func (j *Jobs) failed(t *task, backup cairn.Backup, err error) (cairn.Backup, er
 		defer j.mu.Unlock()
 		return t.job.Backup, nil
 	}
-	if j.life.Err() != nil && errors.Is(err, context.Canceled) {
-		return cairn.Backup{}, context.Cause(j.life)
+	if t.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return cairn.Backup{}, context.Cause(t.ctx)
 	}
 	return cairn.Backup{}, err
 }
@@ -193,12 +178,18 @@ func (j *Jobs) update(t *task, b cairn.Backup, p cairn.Progress) bool {
 	if t.job.Status != cairn.JobInProgress {
 		return false
 	}
-	t.job.Progress = advance(t.job.Progress, p)
+	if p := advance(t.job.Progress, p); p != t.job.Progress {
+		t.job.Progress = p
+		j.tell(t)
+	}
 	old := t.job.Backup
 	if b.ID == "" || t.job.Kind == cairn.Restoration && b.ID != old.ID {
 		return false
 	}
-	t.job.Backup = b
+	if b != old {
+		t.job.Backup = b
+		j.tell(t)
+	}
 	return b.ID != old.ID || b.Bytes != old.Bytes || !b.Created.Equal(old.Created)
 }
 
@@ -227,6 +218,9 @@ func (j *Jobs) settle(t *task) {
 	t.job.Ended = now
 	if t.err != nil {
 		t.job.Status, t.job.Reason = cairn.JobFailed, reasonOf(t.err)
+		if t.job.Reason.Code == cairn.CodeCanceled {
+			t.job.Status = cairn.JobCanceled
+		}
 		return
 	}
 	t.job.Status = cairn.JobCompleted
@@ -252,17 +246,25 @@ func (j *Jobs) leave(t *task) {
 		close(j.queue[0].turn)
 	}
 	var dropped []string
-	if t.job.Kind != undoing && !t.pointless() {
-		dropped = j.remember(t.job)
+	if t.job.Kind != undoing {
+		j.end(t.job)
+		if !t.pointless() {
+			dropped = j.remember(t.job)
+		}
 	}
-	job, heard := t.job, t.callers > 0
+	job := t.job
+	t.left = true
 	close(t.done)
+	j.publish(t)
 	j.mu.Unlock()
 	j.forget(dropped...)
 	switch {
 	case t.err == nil:
 		j.cfg.Log.Info("job completed", "kind", job.Kind, "job", job.ID, "backup", job.Backup.ID, "took", job.Ended.Sub(job.Started))
-	case !heard:
+	case job.Status == cairn.JobCanceled || cairn.CodeOf(t.err) == cairn.CodeShuttingDown:
+		j.cfg.Log.Info("job stopped", "kind", job.Kind, "job", job.ID, "backup", job.Backup.ID, "why", cairn.CodeOf(t.err), "took", job.Ended.Sub(job.Started))
+	case t.pointless() || cairn.CodeOf(t.err) == cairn.CodeNothingToUndo: // whoever asked is told
+	default:
 		j.cfg.Log.Error("job failed", "kind", job.Kind, "job", job.ID, "backup", job.Backup.ID, "err", t.err)
 	}
 }

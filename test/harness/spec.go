@@ -67,8 +67,13 @@ func (s *Spec) Check(resp *http.Response, body []byte) error {
 	if err := s.validate(resp, body, route, params); err != nil {
 		return err
 	}
-	if resp.StatusCode == http.StatusOK && resp.Header.Get("Content-Type") == api.NDJSON {
-		return s.checkLines(body)
+	if answer := route.Operation.Responses.Status(resp.StatusCode); answer != nil {
+		media := resp.Header.Get("Content-Type")
+		if content := answer.Value.Content[media]; content != nil {
+			if schema, ok := content.Extensions["x-lines"].(string); ok {
+				return s.checkLines(schema, media, body)
+			}
+		}
 	}
 	return nil
 }
@@ -97,15 +102,30 @@ func (s *Spec) checkProblem(resp *http.Response, body []byte) error {
 	return nil
 }
 
-// checkLines checks the lines of GET /v1/documents.
-func (s *Spec) checkLines(body []byte) error {
-	if len(body) > 0 && !bytes.HasSuffix(body, []byte("\n")) {
+// checkLines checks an answer of lines, or of server-sent events, each of which
+// the document has a schema for.
+func (s *Spec) checkLines(schema, media string, body []byte) error {
+	end := "\n"
+	if media == api.SSE {
+		end = "\n\n"
+	}
+	if len(body) > 0 && !bytes.HasSuffix(body, []byte(end)) {
 		return errors.New("the last line has no end")
 	}
 	n := 0
-	for line := range bytes.Lines(body) {
+	for line := range bytes.SplitAfterSeq(body, []byte(end)) {
+		if len(line) == 0 {
+			break // behind the last
+		}
 		n++
-		if err := s.CheckSchema("DocumentLine", line); err != nil {
+		if media == api.SSE {
+			data, ok := bytes.CutPrefix(line, []byte("data: "))
+			if !ok {
+				return fmt.Errorf("event %d has no data", n)
+			}
+			line = data
+		}
+		if err := s.CheckSchema(schema, line); err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
 	}
@@ -218,7 +238,7 @@ func registerDecoders() {
 	}
 	openapi3filter.RegisterBodyDecoder(api.JSON, asJSON)
 	openapi3filter.RegisterBodyDecoder(api.ProblemType, asJSON)
-	for _, mediaType := range []string{api.NDJSON, api.YAML, "text/html"} {
+	for _, mediaType := range []string{api.NDJSON, api.JSONLines, api.SSE, api.YAML, "text/html"} {
 		openapi3filter.RegisterBodyDecoder(mediaType, openapi3filter.PlainBodyDecoder)
 	}
 }

@@ -1,0 +1,89 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"cairn"
+	"cairn/api"
+)
+
+// errPulse is the end of a wait after which something is said.
+var errPulse = errors.New("nothing has changed for a while")
+
+// until calls fn, which waits for something, and has it return errPulse at the
+// given time.
+func until[T any](ctx context.Context, pulse time.Time, fn func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithDeadlineCause(ctx, pulse, errPulse)
+	defer cancel()
+	return fn(ctx)
+}
+
+// await waits for the end of a job. When that takes long, the answer begins with
+// status 200 and white space, which clients pass over: many of them give up a
+// connection on which nothing comes for five minutes.
+func (s *Server) await(w http.ResponseWriter, r *http.Request, mediaType string, watch cairn.Watch) (cairn.Job, error) {
+	pulse := time.Now().Add(s.cfg.Patience)
+	for {
+		job, err := until(r.Context(), pulse, watch)
+		switch {
+		case errors.Is(err, errPulse):
+			w.Header().Set("Content-Type", mediaType)
+			_, _ = io.WriteString(w, " ") // a client that is gone ends the request
+			_ = w.(*response).control.Flush()
+			pulse = time.Now().Add(s.cfg.Pulse)
+		case err != nil || job.Status.Ended():
+			return job, err
+		}
+	}
+}
+
+// reported is an error that is in the log already, since a job ended with it.
+type reported struct{ reason *cairn.Error }
+
+func (e reported) Error() string { return e.reason.Error() }
+func (e reported) Unwrap() error { return e.reason }
+
+// writeBackup answers with the backup of a job, when that is complete.
+func (s *Server) writeBackup(w http.ResponseWriter, r *http.Request, watch cairn.Watch) error {
+	job, err := s.await(w, r, api.JSON, watch)
+	switch {
+	case err != nil:
+		return err
+	case job.Status != cairn.JobCompleted:
+		return reported{job.Reason}
+	}
+	writeJSON(w, api.JSON, http.StatusOK, api.BackupOf(job.Backup))
+	return nil
+}
+
+// writeDone answers without a body, when a job is complete.
+func (s *Server) writeDone(w http.ResponseWriter, r *http.Request, watch cairn.Watch) error {
+	job, err := s.await(w, r, api.Text, watch)
+	switch {
+	case err != nil:
+		return err
+	case job.Status != cairn.JobCompleted:
+		return reported{job.Reason}
+	case !w.(*response).begun:
+		w.WriteHeader(http.StatusNoContent)
+	}
+	return nil
+}
+
+// writeProgress answers with the last Progress of a job. A failure has its own
+// status, unless that was sent already.
+func (s *Server) writeProgress(w http.ResponseWriter, r *http.Request, watch cairn.Watch) error {
+	job, err := s.await(w, r, api.JSON, watch)
+	switch {
+	case err != nil:
+		return err
+	case job.Status == cairn.JobFailed && !w.(*response).begun:
+		return reported{job.Reason}
+	}
+	writeJSON(w, api.JSON, http.StatusOK, api.ProgressOf(job))
+	return nil
+}

@@ -1,0 +1,110 @@
+package httpapi
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/coder/websocket"
+
+	"cairn"
+)
+
+// A socket is an open websocket, which is read until its client is gone.
+type socket struct {
+	conn    *websocket.Conn
+	life    context.Context // ends when the client is gone, or close is called
+	end     context.CancelFunc
+	first   chan message // gets the first message of the client, if there is one
+	reading sync.WaitGroup
+}
+
+// A message is what a client sends in one piece.
+type message struct {
+	kind websocket.MessageType
+	text []byte
+}
+
+// open opens the websocket that a request asks for. What its client sends after
+// the first message, of at most 32 KiB, means nothing here. Call close.
+func open(w http.ResponseWriter, r *http.Request) (*socket, error) {
+	conn, err := accept(w, r)
+	if err != nil {
+		return nil, err
+	}
+	c := &socket{conn: conn, first: make(chan message, 1)}
+	c.life, c.end = context.WithCancel(r.Context())
+	c.reading.Go(func() {
+		defer c.end()
+		kind, text, err := conn.Read(r.Context())
+		if err != nil {
+			return
+		}
+		c.first <- message{kind, text}
+		for {
+			_, message, err := conn.Reader(r.Context())
+			if err != nil {
+				return
+			}
+			if _, err := io.Copy(io.Discard, message); err != nil {
+				return
+			}
+		}
+	})
+	return c, nil
+}
+
+// close cuts the connection, if it was not closed.
+func (c *socket) close() {
+	c.end()
+	_ = c.conn.CloseNow() // it may be closed
+	c.reading.Wait()
+}
+
+// accept opens the websocket that a request asks for.
+func accept(w http.ResponseWriter, r *http.Request) (*websocket.Conn, error) {
+	shake := handshake{response: w.(*response)}
+	conn, err := websocket.Accept(&shake, r, &websocket.AcceptOptions{
+		InsecureSkipVerify: true, // the guard has looked at Origin and Host
+	})
+	if !shake.refused {
+		return conn, err
+	}
+	w.Header().Del("Connection")
+	w.Header().Del("Upgrade")
+	return nil, &cairn.Error{
+		Code:    cairn.CodeInvalid,
+		Message: "The request asks for a websocket, but not as RFC 6455 has it.",
+		Hint:    "Send GET over HTTP/1.1 with Connection: Upgrade, Upgrade: websocket, Sec-WebSocket-Version: 13 and a Sec-WebSocket-Key; or leave out Upgrade to get the current state as JSON.",
+		Err:     err,
+	}
+}
+
+// handshake keeps the websocket library from answering itself when it refuses
+// a request.
+type handshake struct {
+	*response
+	refused bool
+}
+
+func (h *handshake) WriteHeader(status int) {
+	if status == http.StatusSwitchingProtocols {
+		h.response.WriteHeader(status)
+		return
+	}
+	h.refused = true
+}
+
+func (h *handshake) Write(b []byte) (int, error) {
+	if h.refused {
+		return len(b), nil
+	}
+	return h.response.Write(b)
+}
+
+// websocketRequested tells the two uses of a stream's path apart.
+func websocketRequested(r *http.Request) bool {
+	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+}
