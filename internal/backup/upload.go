@@ -331,7 +331,7 @@ func (u *upload) count(p *parcel) segment.Part {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.sent += p.bytes
-	u.report(u.backup, cairn.Progress{Done: u.sent, Total: max(u.sent, u.backup.JSONBytes)})
+	u.report(u.backup, cairn.Progress{Done: u.sent, Total: u.backup.JSONBytes})
 	return u.parts[p.index]
 }
 

@@ -345,6 +345,9 @@ func reason(err error) string {
 // streamType returns the type of stream that a request asks for; "" when it asks
 // for one document, or for that more than for a stream.
 func streamType(r *http.Request) string {
+	if r.Method == http.MethodHead {
+		return "" // whose answer has no body that could go on
+	}
 	best, most, document := "", 0.0, 0.0
 	for _, accept := range r.Header.Values("Accept") {
 		for one := range strings.SplitSeq(accept, ",") {
