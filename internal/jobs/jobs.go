@@ -116,7 +116,7 @@ type Jobs struct {
 	owed map[string]struct{}
 
 	changed chan struct{} // closed when something has, and replaced
-	version int64         // how often that was
+	version int64         // how often that was a job
 	ends    []cairn.Job   // the newest that have ended, in their order
 	ended   int64         // how many ever have
 }

@@ -11,7 +11,9 @@ import (
 func (j *Jobs) publish(t *task) {
 	t.version++
 	t.told = time.Now()
-	j.version++
+	if t.job.Kind != undoing {
+		j.version++
+	}
 	close(j.changed)
 	j.changed = make(chan struct{})
 }
