@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"cairn/api"
 	"cairn/client"
 	"cairn/test/harness"
 )
@@ -205,6 +206,74 @@ func TestValidator(t *testing.T) {
 			got, body := request(t, tt.method, validator.URL+tt.path)
 			if got != tt.answer.status || body != tt.answer.body {
 				t.Errorf("the answer came through as %d %q", got, body)
+			}
+			violations := strings.Join(v.end(), "\n")
+			if tt.want == "" && violations != "" || !strings.Contains(violations, tt.want) {
+				t.Errorf("violations %q, want %q", violations, tt.want)
+			}
+		})
+	}
+}
+
+// TestValidatorStreams lets lines and events through as they come, and looks at them
+// when the stream has ended, was cut off, or nobody reads on.
+func TestValidatorStreams(t *testing.T) {
+	const (
+		good = `{"backups":[],"restorations":[]}`
+		bad  = `{"backups":[],"restorations":[{}]}`
+	)
+	for _, tt := range []struct {
+		name, media   string
+		first, second string // what the daemon sends; after the first it waits
+		end           string // of the stream: well, cut, or away
+		want          string // in the violation, "" for none
+	}{
+		{"good lines", api.NDJSON, good + "\n", good + "\n", "well", ""},
+		{"a bad line", api.JSONLines, good + "\n", bad + "\n", "well", "line 2"},
+		{"good events", api.SSE, "data: " + good + "\n\n", "data: " + good + "\n\n", "well", ""},
+		{"a bad event", api.SSE, "data: " + good + "\n\n", "data: " + bad + "\n\n", "well", "line 2"},
+		{"half a line", api.NDJSON, good + "\n", good, "well", "no end"},
+		{"half a line, cut off", api.NDJSON, good + "\n", bad, "cut", ""},
+		{"half an event, cut off", api.SSE, "data: " + good + "\n\n", "data: " + bad + "\n", "cut", ""},
+		{"a bad line, then cut off", api.NDJSON, good + "\n", bad + "\n" + good, "cut", "line 2"},
+		{"nobody reads on", api.NDJSON, bad + "\n", "", "away", "line 1"},
+		{"nobody reads on, events", api.SSE, "data: " + good + "\n\ndata: " + bad + "\n\n", "", "away", "line 2"},
+		{"nothing wrong, nobody reads on", api.NDJSON, good + "\n", "", "away", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			heard := make(chan struct{})
+			fake := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", tt.media)
+				_, _ = io.WriteString(w, tt.first)
+				_ = http.NewResponseController(w).Flush()
+				if tt.end == "away" {
+					<-r.Context().Done()
+					return
+				}
+				<-heard
+				_, _ = io.WriteString(w, tt.second)
+				if tt.end == "cut" {
+					_ = http.NewResponseController(w).Flush()
+					panic(http.ErrAbortHandler)
+				}
+			}))
+			defer fake.Close()
+			v := &verdict{TB: t}
+			resp, err := http.Get(harness.NewValidator(v, fake.URL).URL + "/backups/streamed/progress")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			got := make([]byte, len(tt.first))
+			if _, err := io.ReadFull(resp.Body, got); err != nil || string(got) != tt.first {
+				t.Errorf("what comes first came through as %q, %v", got, err)
+			}
+			close(heard)
+			if tt.end != "away" {
+				rest, err := io.ReadAll(resp.Body)
+				if (err != nil) != (tt.end == "cut") || string(rest) != tt.second {
+					t.Errorf("the rest came through as %q, %v", rest, err)
+				}
 			}
 			violations := strings.Join(v.end(), "\n")
 			if tt.want == "" && violations != "" || !strings.Contains(violations, tt.want) {
