@@ -53,13 +53,14 @@ stores: $(S3) ## the tests of the engine on a folder and on an S3 server
 e2e: build $(S3) ## the end-to-end tests, on the binary
 	$(E2E) -timeout 20m
 
-lint: ## gofmt, vet, staticcheck, govulncheck
+lint: ## gofmt, vet, staticcheck, govulncheck, tsc
 	@files=$$(find . -name node_modules -prune -o -name '*.go' -exec gofmt -l {} +); \
 	if [ -n "$$files" ]; then echo "not formatted (make fmt):"; echo "$$files"; exit 1; fi
 	go mod tidy -diff
 	go -C tools mod tidy -diff
 	go vet ./...
 	go tool staticcheck ./...
+	npm --prefix sdk/typescript run --silent check
 	scripts/vulncheck.sh
 
 cross: ## build for every system, vet the files of the others
@@ -79,4 +80,4 @@ fmt: ## format the Go files
 	find . -name node_modules -prune -o -name '*.go' -exec gofmt -w {} +
 
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin sdk/typescript/dist

@@ -91,4 +91,7 @@ tool (
 	honnef.co/go/tools/cmd/staticcheck
 )
 
-ignore ./test/sdk/node_modules
+ignore (
+	./sdk/typescript/node_modules
+	./test/sdk/node_modules
+)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks for what building and testing need, and installs what it may: Debian
-# packages when it is root and apt-get is there, and the npm packages of the
-# SDK that the tests use. Anything else that is missing is named, and fails.
+# packages when it is root and apt-get is there, and the npm packages that the
+# tests and sdk/typescript use. Anything else that is missing is named, and fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -55,7 +55,8 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 # npm writes the file in node_modules last, so one that was cut off runs again.
-sdk=test/sdk
-if [ -f $sdk/package.json ] && ! [ $sdk/node_modules/.package-lock.json -nt $sdk/package-lock.json ]; then
-	(cd $sdk && npm ci --no-audit --no-fund)
-fi
+for folder in test/sdk sdk/typescript; do
+	if ! [ $folder/node_modules/.package-lock.json -nt $folder/package-lock.json ]; then
+		(cd $folder && npm ci --no-audit --no-fund)
+	fi
+done

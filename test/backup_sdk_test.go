@@ -14,9 +14,14 @@ import (
 func TestSDKBackups(t *testing.T) {
 	t.Parallel()
 	sdk := installSDK(t)
-	v := harness.NewValidator(t, s3Cloud(t).serve(t, harness.Options{}).URL)
-	if err := nodeTest(t, filepath.Join(sdk, "backup.test.mjs"), v.URL); err != nil {
-		t.Error(err)
+	for _, name := range []string{"backup", "streams"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v := harness.NewValidator(t, s3Cloud(t).serve(t, harness.Options{}).URL)
+			if err := nodeTest(t, filepath.Join(sdk, name+".test.mjs"), v.URL); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

@@ -2,6 +2,7 @@ package test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"cairn/test/harness"
@@ -64,8 +66,30 @@ func TestSDKFails(t *testing.T) {
 	}
 }
 
-// installSDK returns the folder of the tests against the SDK, with the SDK in
-// place. Without node or npm it skips the test, but not where all must run.
+// TestStreams runs the tests of our package for the SDK that need no daemon.
+func TestStreams(t *testing.T) {
+	t.Parallel()
+	installSDK(t)
+	files, err := filepath.Glob(filepath.Join(harness.Root(t), "sdk", "typescript", "test", "*.test.mjs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Fatal("there are no tests of the package")
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".test.mjs"), func(t *testing.T) {
+			t.Parallel()
+			if err := nodeTest(t, file, ""); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// installSDK returns the folder of the tests against the SDK, with the SDK and our
+// package for it in place. Without node or npm it skips the test, but not where all
+// must run.
 func installSDK(t *testing.T) string {
 	t.Helper()
 	for _, program := range []string{"node", "npm"} {
@@ -76,24 +100,46 @@ func installSDK(t *testing.T) string {
 			t.Skipf("the tests against the SDK need %s (scripts/deps.sh names what else is missing)", program)
 		}
 	}
-	sdk := filepath.Join(harness.Root(t), "test", "sdk")
-	// As in scripts/deps.sh: npm writes the first of the two last.
-	installed, err := os.Stat(filepath.Join(sdk, "node_modules", ".package-lock.json"))
-	if err == nil {
-		lock, err := os.Stat(filepath.Join(sdk, "package-lock.json"))
-		if err != nil {
-			t.Fatal(err)
+	root := harness.Root(t)
+	sdk := filepath.Join(root, "test", "sdk")
+	installed.once.Do(func() {
+		installed.err = errors.Join(install(sdk), install(filepath.Join(root, "sdk", "typescript")))
+		if installed.err == nil {
+			installed.err = npm(filepath.Join(root, "sdk", "typescript"), "run", "--silent", "build")
 		}
-		if installed.ModTime().After(lock.ModTime()) {
-			return sdk
-		}
-	}
-	cmd := exec.CommandContext(t.Context(), "npm", "ci", "--no-audit", "--no-fund")
-	cmd.Dir = sdk
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("npm ci: %v\n%s", err, out)
+	})
+	if installed.err != nil {
+		t.Fatal(installed.err)
 	}
 	return sdk
+}
+
+// installed is what became of installing, once for all tests.
+var installed struct {
+	once sync.Once
+	err  error
+}
+
+// install installs what the lock file of a folder says, if that is not there yet.
+func install(folder string) error {
+	// As in scripts/deps.sh: npm writes the first of the two last.
+	there, err := os.Stat(filepath.Join(folder, "node_modules", ".package-lock.json"))
+	if err == nil {
+		lock, err := os.Stat(filepath.Join(folder, "package-lock.json"))
+		if err != nil || there.ModTime().After(lock.ModTime()) {
+			return err
+		}
+	}
+	return npm(folder, "ci", "--no-audit", "--no-fund")
+}
+
+func npm(folder string, args ...string) error {
+	cmd := exec.Command("npm", args...)
+	cmd.Dir = folder
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("npm %s in %s: %w\n%s", strings.Join(args, " "), folder, err, out)
+	}
+	return nil
 }
 
 // node runs a program of the folder sdk on the daemon at url and returns what
@@ -116,7 +162,8 @@ func node(t *testing.T, url string, args ...string) (stdout []byte, err error) {
 // unless there are some and all of them pass.
 func nodeTest(t *testing.T, file, url string) error {
 	t.Helper()
-	out, err := node(t, url, "--test", "--test-reporter=tap", file)
+	// Node 20 has a WebSocket, but only for those who ask for it.
+	out, err := node(t, url, "--experimental-websocket", "--test", "--test-reporter=tap", file)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import pieces from '@pieces.app/pieces-os-client';
 export const base = process.env.CAIRN_URL;
 assert.ok(base, 'CAIRN_URL is not set: go test ./test runs these tests against a daemon');
 
-const configuration = new pieces.Configuration({ basePath: base });
+export const configuration = new pieces.Configuration({ basePath: base });
 export const wellKnown = new pieces.WellKnownApi(configuration);
 export const connector = new pieces.ConnectorApi(configuration);
 export const user = new pieces.UserApi(configuration);
