@@ -1,5 +1,5 @@
 // Our package beside the SDK, on a daemon: the work as it goes on, over both of its
-// transports. What is odd about
+// transports. Node runs this, and a browser does (browser.mjs). What is odd about
 // streams the package's own tests have.
 
 import assert from 'node:assert/strict';
