@@ -19,6 +19,9 @@ test('a locked cloud keeps only backups from working', async () => {
     () => backups.backupsSnapshot(),
     () => backups.backupsCreateNewBackup(),
     () => backups.backupsDeleteSpecificBackup({ backup: id }),
+    () => backup.backupRestoreSpecificBackupStreamed({ backup: id }),
+    () => backup.backupRestoreSpecificBackupStreamedWebsocket({ backup: unknown }),
+    () => backups.backupsCreateNewBackupStreamed(),
   ]) {
     const p = await fails(call(), 511, 'cloud_locked');
     assert.match(p.hint, /--key/);
@@ -28,6 +31,16 @@ test('a locked cloud keeps only backups from working', async () => {
   assert.match(p.hint, /--key/);
   assert.equal((await backup.backupSpecificRestorationStatus({ backup: id })).value, 'FAILED');
   await fails(backup.backupSpecificRestorationStatus({ backup: unknown }), 404, 'job_not_found');
+  // What this computer knows of its own work needs no cloud.
+  for (const { status } of [
+    await backups.backupsCreateNewBackupStreamedWebsocket(),
+    await backup.backupRestoreSpecificBackupStreamedWebsocket({ backup: id }),
+  ]) {
+    assert.equal(status, 'FAILED');
+  }
+  assert.deepEqual(await backups.backupsStreamedProgress(), { schema: undefined, backups: [], restorations: [] });
+  await fails(backup.backupSpecificCreationCancel({ backup: id }), 500, 'not_in_progress');
+  await fails(backup.backupSpecificRestorationCancel({ backup: id }), 500, 'not_in_progress');
   assert.deepEqual((await allocations.allocationsSnapshot()).iterable, []);
   const connected = await user.userSnapshot();
   assert.ok(connected.user.id);

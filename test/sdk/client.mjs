@@ -106,6 +106,9 @@ export async function others(id) {
   return lines.filter((line) => !line.includes(`"id":"${id}"`));
 }
 
+// status is what the daemon says of itself.
+export const status = async () => (await fetch(`${base}/v1/status`)).json();
+
 // fails checks that a call of the SDK rejects with a problem, and returns it.
 export async function fails(promise, status, code) {
   const error = await promise.then(
