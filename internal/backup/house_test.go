@@ -86,7 +86,7 @@ func (h *house) newEngine() *backup.Engine {
 		Connect: func(ctx context.Context) (*cloud.Cloud, error) {
 			c, err := cloud.Open(ctx, cloud.Config{
 				Bucket: h.bucket, URL: "memory", Keys: filepath.Join(h.dir, "keys"), Known: h.cloud, Cache: h.device,
-				Log: slog.New(slog.DiscardHandler),
+				Log: slog.New(slog.DiscardHandler), Step: h.do,
 			})
 			if err == nil {
 				h.cloud = c.ID()

@@ -32,6 +32,9 @@ func kind() string { return os.Getenv("CAIRN_TEST_STORE") }
 // InMemory reports whether stores are in memory, where calls take no time.
 func InMemory() bool { return kind() == "" || kind() == "memory" }
 
+// InFolder reports whether stores are in folders.
+func InFolder() bool { return kind() == "folder" }
+
 // Main runs the tests of a package with what their stores need.
 func Main(run func() int) int {
 	go makeCalls()
