@@ -206,12 +206,15 @@ type fixture struct {
 	log     *safeBuffer
 }
 
-func setUp() *fixture {
+func setUp() *fixture { return setUpWith(func(e *engine) jobs.Engine { return e }) }
+
+// setUpWith is setUp with something around the engine.
+func setUpWith(around func(*engine) jobs.Engine) *fixture {
 	f := &fixture{engine: &engine{backups: map[string]cairn.Backup{}}, history: &history{}, log: &safeBuffer{}}
 	var mu sync.Mutex
 	drawn := 0
 	f.Jobs = jobs.New(jobs.Config{
-		Engine: f.engine, History: f.history,
+		Engine: around(f.engine), History: f.history,
 		NewID: func() string {
 			mu.Lock()
 			defer mu.Unlock()
