@@ -23,7 +23,7 @@ import (
 )
 
 // houseBytes is how much a house holds: a part of a backup takes 8 MiB.
-const houseBytes = 12 << 20
+const houseBytes = 9 << 20
 
 // A house is a data folder and a cloud outside of it, with enough documents
 // that backups of it have several parts and an index.
@@ -39,10 +39,16 @@ type house struct {
 // newHouse starts a daemon on a new folder and a cloud, and fills it.
 func newHouse(t *testing.T, cloud place, random *rand.Rand) *house {
 	t.Helper()
+	return newHouseOf(t, cloud, random, houseBytes, 4000)
+}
+
+// newHouseOf is newHouse with about so many bytes of documents of about a size.
+func newHouseOf(t *testing.T, cloud place, random *rand.Rand, total, size int) *house {
+	t.Helper()
 	h := &house{data: filepath.Join(t.TempDir(), "data"), cloud: cloud}
 	h.start(t)
 	h.scribe = newScribe(random)
-	fillDatabase(t, h.c, random, houseBytes, 4000)
+	fillDatabase(t, h.c, random, total, size)
 	h.scribe.before = bookOf(t, h.database(t))
 	h.key = keyFile(t, h.data)
 	return h
@@ -338,6 +344,21 @@ func (s *scribe) keepWriting(t *testing.T, c *client.Client) {
 		case cairn.CodeUnreachable, cairn.CodeShuttingDown:
 			return
 		default:
+			t.Errorf("a write was refused: %v", err)
+			return
+		}
+	}
+}
+
+// writeUntil writes until stop is closed.
+func (s *scribe) writeUntil(t *testing.T, c *client.Client, stop <-chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		if err := s.write(t.Context(), c); err != nil {
 			t.Errorf("a write was refused: %v", err)
 			return
 		}

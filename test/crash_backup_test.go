@@ -17,10 +17,10 @@ import (
 )
 
 // How often the daemon is killed, unless CAIRN_LONG is set: then ten times as
-// often.
+// often. TestCrashJobs does so too.
 const (
-	crashRounds   = 25
-	crashRoundsS3 = 9
+	crashRounds   = 10
+	crashRoundsS3 = 5
 )
 
 // TestCrashRestore kills the daemon at a random moment of a restoration, again
@@ -387,14 +387,19 @@ func (m crashMoment) wait(t *testing.T, length time.Duration, done <-chan struct
 	return come
 }
 
-// crashMoments returns when to kill: at moments spread over all of the time that
-// the work takes, just around its last step, where it takes effect, and once
-// when it is done.
+// crashMoments returns when to kill in a test of a store. See crashMoments.
 func (h *house) crashMoments(random *rand.Rand, seen func() string) []crashMoment {
 	n := crashRounds
 	if h.cloud.server != nil {
 		n = crashRoundsS3
 	}
+	return crashMoments(random, n, seen)
+}
+
+// crashMoments returns when to end something, n times or, with CAIRN_LONG, ten times
+// as often: at moments spread over all of the time that it takes, just around its
+// last step, where it takes effect, and once when it is done.
+func crashMoments(random *rand.Rand, n int, seen func() string) []crashMoment {
 	if os.Getenv("CAIRN_LONG") != "" {
 		n *= 10
 	}

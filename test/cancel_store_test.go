@@ -1,0 +1,144 @@
+package test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"cairn"
+	"cairn/api"
+	"cairn/client"
+	"cairn/test/harness"
+	"cairn/test/s3server"
+)
+
+// A gate holds the requests of one kind up until it is opened.
+type gate struct {
+	op, folder string // such as put and parts/
+	come       chan struct{}
+	open       chan struct{}
+
+	once sync.Once
+}
+
+func newGate(op, folder string) *gate {
+	return &gate{op: op, folder: folder, come: make(chan struct{}), open: make(chan struct{})}
+}
+
+// handle is for a front.
+func (g *gate) handle(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+	request := s3server.RequestOf(r)
+	if request.Op == g.op && strings.Contains(request.Key, g.folder) {
+		g.once.Do(func() { close(g.come) })
+		<-g.open
+	}
+	forward.ServeHTTP(w, r)
+}
+
+// TestCancelSilentStore cancels jobs while the store does not answer: at once, as
+// long as there is something to cancel. A manifest that is on its way is waited
+// for, and its backup is there then.
+func TestCancelSilentStore(t *testing.T) {
+	t.Parallel()
+	const soon = time.Second
+	s := s3server.Shared(t)
+	cloud := bucketOf(t, s)
+	front := s3server.NewFront(t, s, nil)
+	data := t.TempDir()
+	start := func() (*harness.Daemon, *client.Client) {
+		d := cloud.behind(front).serve(t, harness.Options{Data: data})
+		return d, client.New(d.URL)
+	}
+	d, c := start()
+	storeDocuments(t, d, oddDocuments()...)
+	text := `"` + strings.Repeat("a part of its own ", 9<<20/18) + `"`
+	storeDocuments(t, d, oddAsset("large", text, ""))
+	made, err := c.CreateBackup(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	backups := 1
+	for _, test := range []struct {
+		kind       cairn.JobKind
+		op, folder string
+		fresh      bool // the daemon has not opened the cloud yet
+		late       bool // it is too late to cancel
+	}{
+		{kind: cairn.Creation, op: "get", folder: "cairn.json", fresh: true},
+		{kind: cairn.Creation, op: "get", folder: "cairn.json"},
+		{kind: cairn.Creation, op: "put", folder: "parts/"},
+		{kind: cairn.Creation, op: "put", folder: "indexes/"},
+		{kind: cairn.Creation, op: "put", folder: "backups/", late: true},
+		{kind: cairn.Restoration, op: "get", folder: "cairn.json", fresh: true},
+		{kind: cairn.Restoration, op: "get", folder: "cairn.json"},
+		{kind: cairn.Restoration, op: "get", folder: "indexes/"},
+		{kind: cairn.Restoration, op: "get", folder: "parts/"},
+	} {
+		what := string(test.kind) + " at " + test.op + " " + test.folder
+		if test.fresh {
+			if err := d.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			front.Handle(s3server.Answer(http.StatusForbidden, "SignatureDoesNotMatch", "Not now."))
+			d, c = start()
+		}
+		before := databaseStatus(t, d)
+		g := newGate(test.op, test.folder)
+		front.Handle(g.handle)
+		ended := make(chan error, 1)
+		go func() {
+			var err error
+			if test.kind == cairn.Creation {
+				_, err = c.CreateBackup(t.Context())
+			} else {
+				_, err = c.RestoreBackup(t.Context(), made.ID)
+			}
+			ended <- err
+		}()
+		select {
+		case <-g.come:
+		case <-time.After(20 * time.Second):
+			close(g.open)
+			t.Fatalf("%s: there is no such request", what)
+		}
+		job := runningJobOf(t, c)
+		begun := time.Now()
+		if test.late {
+			time.AfterFunc(soon, func() { close(g.open) })
+		}
+		answer := cancelJob(t, d.URL, test.kind, job.Backup.ID)
+		took, workErr := time.Since(begun), <-ended
+		want := cairn.CodeCanceled
+		if test.late {
+			backups++
+			want = ""
+		}
+		if (answer == nil) == test.late || (took < soon) == test.late || took > 2*soon || cairn.CodeOf(workErr) != want {
+			t.Errorf("%s: after %s, cancelling was answered with %v, and the work returned %v", what, took, answer, workErr)
+		}
+		front.Handle(nil)
+		if !test.late {
+			close(g.open) // what was given up is done all the same
+		}
+		if list, err := c.Backups(t.Context()); err != nil || len(list) != backups {
+			t.Errorf("%s: then %d backups are listed, %v, want %d", what, len(list), err, backups)
+		}
+		if after := databaseStatus(t, d); after.Digest != before.Digest || after.Revision != before.Revision {
+			t.Errorf("%s: then the database is %+v, and it was %+v", what, after, before)
+		}
+		checkTidy(t, data)
+	}
+	restoresTo(t, c, made.ID)
+}
+
+// runningJobOf returns the job that runs.
+func runningJobOf(t *testing.T, c *client.Client) api.Job {
+	t.Helper()
+	jobs, err := c.Jobs(t.Context())
+	if err != nil || len(jobs) == 0 || jobs[0].Status.Ended() {
+		t.Fatalf("no job is in progress: %+v, %v", jobs, err)
+	}
+	return jobs[0]
+}
