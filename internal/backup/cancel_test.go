@@ -497,3 +497,41 @@ func (h *house) everything(store bucket.Bucket) (names []string) {
 		store = w.Unwrap()
 	}
 }
+
+// TestCancelAmidUndo has an undo wait behind a restoration that is cancelled at some
+// of its steps: it takes back what is there then, and can be undone itself.
+func TestCancelAmidUndo(t *testing.T) {
+	s := newScene(t, small())
+	for _, step := range []string{"job.IN-PROGRESS 1", "build.fill 1", "swap.rename 1", "swap.commit 1"} {
+		t.Run(step, func(t *testing.T) {
+			h, _ := s.enter(t, unwrapped)
+			j := h.newJobs(nil)
+			defer j.Close()
+			c := h.cancelAt(t, j, step, false)
+			work, err := j.Restore(t.Context(), cairn.Backup{ID: s.backup.ID})
+			if err != nil {
+				t.Fatal(err)
+			}
+			undo, err := j.Undo(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = work.Wait(t.Context())
+			_, canceled := c.answer(err)
+			if _, err := undo.Wait(t.Context()); err != nil {
+				t.Errorf("the undo: %v", err)
+			}
+			undone, before := s.live.Digest, s.backup.Digest
+			if canceled {
+				undone, before = s.undo, s.live.Digest
+			}
+			for _, want := range []cairn.Digest{undone, before} {
+				if live := h.verify(); live != want {
+					t.Errorf("cancelled: %t; the live database is %s, want %s", canceled, live, want)
+				}
+				h.undo()
+			}
+			h.checkTidy(false)
+		})
+	}
+}
