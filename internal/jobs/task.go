@@ -178,19 +178,16 @@ func (j *Jobs) update(t *task, b cairn.Backup, p cairn.Progress) bool {
 	if t.job.Status != cairn.JobInProgress {
 		return false
 	}
-	if p := advance(t.job.Progress, p); p != t.job.Progress {
-		t.job.Progress = p
-		j.tell(t)
-	}
-	old := t.job.Backup
-	if b.ID == "" || t.job.Kind == cairn.Restoration && b.ID != old.ID {
-		return false
-	}
-	if b != old {
+	old := t.job
+	t.job.Progress = advance(old.Progress, p)
+	if b.ID != "" && (b.ID == old.Backup.ID || t.job.Kind == cairn.Creation) {
 		t.job.Backup = b
+	}
+	if t.job != old {
 		j.tell(t)
 	}
-	return b.ID != old.ID || b.Bytes != old.Bytes || !b.Created.Equal(old.Created)
+	b = t.job.Backup
+	return b.ID != old.Backup.ID || b.Bytes != old.Backup.Bytes || !b.Created.Equal(old.Backup.Created)
 }
 
 // advance returns the later of two states of one work: neither the bytes that

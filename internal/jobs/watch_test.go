@@ -77,7 +77,7 @@ func TestWatch(t *testing.T) {
 		says(t, watch, "IN-PROGRESS 0 A")
 		says(t, watch, "")
 		c := f.engine.last(t, "restore A")
-		report := func(n int64) { c.report(cairn.Backup{ID: "A"}, percent(n)) }
+		report := func(n int64) { c.report(f.List()[0].Backup, percent(n)) }
 
 		report(10)
 		says(t, watch, "") // what it said last was just now
@@ -91,7 +91,7 @@ func TestWatch(t *testing.T) {
 		says(t, watch, "IN-PROGRESS 30 A")
 		time.Sleep(time.Minute)
 		says(t, watch, "")
-		report(40)
+		c.report(backup("A"), percent(40)) // with what else is known by now
 		says(t, watch, "IN-PROGRESS 40 A") // after a while without any
 		report(40)                         // is no change
 		report(35)
