@@ -167,6 +167,45 @@ func TestFeedLeaves(t *testing.T) {
 	})
 }
 
+// A trap is a context that springs when somebody is about to wait for its end.
+type trap struct {
+	context.Context
+	spring func()
+}
+
+func (t trap) Done() <-chan struct{} {
+	t.spring()
+	return t.Context.Done()
+}
+
+// TestEndOfContext has a job change, and then the context of those who are about
+// to wait for that end: the change came first, and is told.
+func TestEndOfContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := setUp()
+		defer f.Close()
+		watch, feed := watched(t)(f.Create(t.Context())), f.Feed()
+		c := f.engine.last(t, "create")
+		for n := range int64(99) {
+			for poll(t, watch) != "" || pollFeed(t, feed) != nil {
+			}
+			time.Sleep(time.Second)
+			ctx, cancel := context.WithCancel(t.Context())
+			sprung := trap{ctx, func() {
+				c.report(backup("B"), percent(n+1)) // told at once
+				cancel()
+			}}
+			if n%2 == 0 {
+				if list, err := feed(sprung); err != nil || list[0].Progress.Done != n+1 {
+					t.Fatalf("the feed says %+v, %v", list, err)
+				}
+			} else if job, err := watch(sprung); err != nil || job.Progress.Done != n+1 {
+				t.Fatalf("the watch says %+v, %v", job, err)
+			}
+		}
+	})
+}
+
 // TestFeedBehind has feeds that are behind by so many jobs: by a thousand they may
 // be at any time, and none hears of a part of them only.
 func TestFeedBehind(t *testing.T) {

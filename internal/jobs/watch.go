@@ -49,6 +49,7 @@ func (j *Jobs) watch(t *task) cairn.Watch {
 			return first, nil
 		}
 		for {
+			over := ctx.Err() != nil // before a look, so that what came first is seen
 			j.mu.Lock()
 			job, version, left, changed := t.job, t.version, t.left, j.changed
 			j.mu.Unlock()
@@ -57,10 +58,12 @@ func (j *Jobs) watch(t *task) cairn.Watch {
 				seen = version
 				return job, nil
 			}
+			if over {
+				return cairn.Job{}, context.Cause(ctx)
+			}
 			select {
 			case <-changed:
 			case <-ctx.Done():
-				return cairn.Job{}, context.Cause(ctx)
 			}
 		}
 	}
@@ -82,6 +85,7 @@ func (j *Jobs) Feed() cairn.Feed {
 	j.mu.Unlock()
 	return func(ctx context.Context) ([]cairn.Job, error) {
 		for {
+			over := ctx.Err() != nil // before a look, so that what came first is seen
 			j.mu.Lock()
 			if j.version > seen {
 				defer j.mu.Unlock()
@@ -100,10 +104,12 @@ func (j *Jobs) Feed() cairn.Feed {
 			}
 			changed := j.changed
 			j.mu.Unlock()
+			if over {
+				return nil, context.Cause(ctx)
+			}
 			select {
 			case <-changed:
 			case <-ctx.Done():
-				return nil, context.Cause(ctx)
 			}
 		}
 	}
