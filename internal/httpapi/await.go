@@ -24,16 +24,21 @@ func until[T any](ctx context.Context, pulse time.Time, fn func(context.Context)
 
 // await waits for the end of a job. When that takes long, the answer begins with
 // status 200 and white space, which clients pass over: many of them give up a
-// connection on which nothing comes for five minutes.
+// connection on which nothing comes for five minutes. But over HTTP/1.0 an answer
+// that is cut off looks whole, so one that is nothing but white space must not
+// begin there.
 func (s *Server) await(w http.ResponseWriter, r *http.Request, mediaType string, watch cairn.Watch) (cairn.Job, error) {
 	pulse := time.Now().Add(s.cfg.Patience)
+	telling := mediaType == api.JSON || r.ProtoAtLeast(1, 1)
 	for {
 		job, err := until(r.Context(), pulse, watch)
 		switch {
 		case errors.Is(err, errPulse):
-			w.Header().Set("Content-Type", mediaType)
-			_, _ = io.WriteString(w, " ") // a client that is gone ends the request
-			_ = w.(*response).control.Flush()
+			if telling {
+				w.Header().Set("Content-Type", mediaType)
+				_, _ = io.WriteString(w, " ") // a client that is gone ends the request
+				_ = w.(*response).control.Flush()
+			}
 			pulse = time.Now().Add(s.cfg.Pulse)
 		case err != nil || job.Status.Ended():
 			return job, err
