@@ -15,12 +15,8 @@ import (
 	"cairn/internal/rawjson"
 )
 
-const (
-	// identifiersPerFrame bounds a frame of the identifier stream.
-	identifiersPerFrame = 1000
-	// closeGrace is how long a frame may still take when the stream ends.
-	closeGrace = time.Second
-)
+// identifiersPerFrame bounds a frame of the identifier stream.
+const identifiersPerFrame = 1000
 
 // assetIdentifiers is GET /assets/identifiers: FlattenedAssets of ids alone.
 func (s *Server) assetIdentifiers(w http.ResponseWriter, r *http.Request) error {
@@ -83,11 +79,9 @@ func (s *Server) streamIdentifiers(w http.ResponseWriter, r *http.Request) error
 		return err
 	}
 	defer c.close()
-	ctx, cancel := context.WithCancel(c.life)
-	defer cancel()
-	defer context.AfterFunc(s.life, cancel)()
-
-	err = s.sendIdentifiers(ctx, r.Context(), c.conn)
+	ctx, writing, end := s.endless(c)
+	defer end()
+	err = s.sendIdentifiers(ctx, writing, c.conn)
 	switch {
 	case s.life.Err() != nil:
 		_ = c.conn.Close(websocket.StatusGoingAway, "the daemon is stopping")
@@ -102,13 +96,9 @@ func (s *Server) streamIdentifiers(w http.ResponseWriter, r *http.Request) error
 
 // sendIdentifiers sends the state, then changes until ctx ends. It reads what
 // changed from the database when the client is ready for it, so a slow client
-// costs no memory and delays nobody. A frame under way when ctx ends is still
-// sent, so that a close can follow it, unless life, that of the connection,
-// ends too or the client does not take it in time.
-func (s *Server) sendIdentifiers(ctx, life context.Context, conn *websocket.Conn) error {
-	writing, giveUp := context.WithCancel(life)
-	defer giveUp()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(closeGrace, giveUp) })()
+// costs no memory and delays nobody. writing is the context of what is sent; see
+// endless.
+func (s *Server) sendIdentifiers(ctx, writing context.Context, conn *websocket.Conn) error {
 	out := frames{ctx: writing, conn: conn, stall: s.cfg.WriteStall}
 	docs := s.cfg.Documents
 	changed, began := docs.Changed(), docs.Stats()

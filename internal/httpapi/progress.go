@@ -167,8 +167,9 @@ func (s *Server) watchAll(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		defer c.close()
-		defer context.AfterFunc(s.life, c.end)()
-		s.closeSocket(c, s.follow(c.life, states, s.framer(c)))
+		ctx, writing, end := s.endless(c)
+		defer end()
+		s.closeSocket(c, s.follow(ctx, states, s.framer(writing, c.conn)))
 		return nil
 	}
 	ctx, cancel := context.WithCancel(r.Context())
@@ -198,18 +199,20 @@ func (s *Server) jobSocket(w http.ResponseWriter, r *http.Request, job beginning
 	}
 	defer c.close()
 	select {
-	case m := <-c.first:
+	case m, ok := <-c.first:
+		if !ok {
+			return nil // the client is gone, and nothing begins
+		}
 		err = startFrame(r, m)
 	case <-time.After(startAfter):
-	case <-c.life.Done():
-		return nil // before anything began
 	case <-s.life.Done():
 		err = shuttingDown()
 	}
 	if err == nil {
 		var watch cairn.Watch
-		if watch, err = job.begin(c.life); err == nil {
-			err = s.follow(c.life, jobStates(watch), s.framer(c))
+		// Who said so, or has waited so long, may be gone by now.
+		if watch, err = job.begin(context.WithoutCancel(c.life)); err == nil {
+			err = s.follow(c.life, jobStates(watch), s.framer(c.life, c.conn))
 		}
 	}
 	s.closeSocket(c, err)
@@ -294,14 +297,14 @@ func writer(w http.ResponseWriter, media string) func(any) error {
 	}
 }
 
-// framer returns what sends values as text frames.
-func (s *Server) framer(c *socket) func(any) error {
+// framer returns what sends values as text frames, until ctx ends.
+func (s *Server) framer(ctx context.Context, conn *websocket.Conn) func(any) error {
 	return func(v any) error {
 		var buf bytes.Buffer
 		encode(&buf, v)
-		ctx, cancel := context.WithTimeout(c.life, s.cfg.WriteStall)
+		ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteStall)
 		defer cancel()
-		if err := c.conn.Write(ctx, websocket.MessageText, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))); err != nil {
+		if err := conn.Write(ctx, websocket.MessageText, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))); err != nil {
 			return fmt.Errorf("%w: %w", errClientGone, err)
 		}
 		return nil
@@ -321,6 +324,8 @@ func (s *Server) closeSocket(c *socket, err error) {
 		_ = c.conn.Close(websocket.StatusInvalidFramePayloadData, reason(err))
 	case code == cairn.CodeMediaType:
 		_ = c.conn.Close(websocket.StatusUnsupportedData, reason(err))
+	case code == cairn.CodeTimeout: // it is too far behind
+		_ = c.conn.Close(websocket.StatusTryAgainLater, reason(err))
 	case c.life.Err() != nil:
 	default:
 		s.cfg.Log.Error("a stream of progress failed", "err", err)

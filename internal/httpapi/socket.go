@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -17,7 +18,7 @@ type socket struct {
 	conn    *websocket.Conn
 	life    context.Context // ends when the client is gone, or close is called
 	end     context.CancelFunc
-	first   chan message // gets the first message of the client, if there is one
+	first   chan message // gets the first message of the client, or is closed when it is gone without
 	reading sync.WaitGroup
 }
 
@@ -40,6 +41,7 @@ func open(w http.ResponseWriter, r *http.Request) (*socket, error) {
 		defer c.end()
 		kind, text, err := conn.Read(r.Context())
 		if err != nil {
+			close(c.first)
 			return
 		}
 		c.first <- message{kind, text}
@@ -55,6 +57,23 @@ func open(w http.ResponseWriter, r *http.Request) (*socket, error) {
 	})
 	return c, nil
 }
+
+// endless returns the contexts of a stream that has no end of its own: one that
+// ends with the daemon or the connection, and one of what is written. A frame that
+// is under way at the end of the daemon is still sent, so that a close can follow
+// it, if the client takes it in time.
+func (s *Server) endless(c *socket) (ctx, writing context.Context, end context.CancelFunc) {
+	ctx, cancel := context.WithCancel(c.life)
+	writing, giveUp := context.WithCancel(c.life)
+	stop := context.AfterFunc(s.life, func() {
+		cancel()
+		time.AfterFunc(closeGrace, giveUp)
+	})
+	return ctx, writing, func() { stop(); cancel(); giveUp() }
+}
+
+// closeGrace is how long a frame may still take when the daemon ends.
+const closeGrace = time.Second
 
 // close cuts the connection, if it was not closed.
 func (c *socket) close() {
