@@ -272,7 +272,6 @@ type watchers struct {
 	f       *fixture
 	watches []*story
 	feeds   []*feedStory
-	begun   int // jobs
 }
 
 // A story is what one watch, or a feed of one job, has said.
@@ -303,7 +302,6 @@ func (s *story) add(t *testing.T, job cairn.Job) {
 // A feedStory is what a feed has said of each job.
 type feedStory struct {
 	feed  cairn.Feed
-	begun int // jobs that were before it
 	jobs  map[string]*story
 	order []string // of those that have ended
 }
