@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"time"
 
@@ -22,23 +23,18 @@ func until[T any](ctx context.Context, pulse time.Time, fn func(context.Context)
 	return fn(ctx)
 }
 
-// await waits for the end of a job. When that takes long, the answer begins with
-// status 200 and white space, which clients pass over: many of them give up a
-// connection on which nothing comes for five minutes. But over HTTP/1.0 an answer
-// that is cut off looks whole, so one that is nothing but white space must not
-// begin there.
-func (s *Server) await(w http.ResponseWriter, r *http.Request, mediaType string, watch cairn.Watch) (cairn.Job, error) {
-	pulse := time.Now().Add(s.cfg.Patience)
-	telling := mediaType == api.JSON || r.ProtoAtLeast(1, 1)
+// await waits for the end of a job. When that takes longer than patience, the answer
+// begins with status 200 and white space, which clients pass over: many of them
+// give up a connection on which nothing comes for five minutes.
+func (s *Server) await(w http.ResponseWriter, r *http.Request, mediaType string, patience time.Duration, watch cairn.Watch) (cairn.Job, error) {
+	pulse := time.Now().Add(patience)
 	for {
 		job, err := until(r.Context(), pulse, watch)
 		switch {
 		case errors.Is(err, errPulse):
-			if telling {
-				w.Header().Set("Content-Type", mediaType)
-				_, _ = io.WriteString(w, " ") // a client that is gone ends the request
-				_ = w.(*response).control.Flush()
-			}
+			w.Header().Set("Content-Type", mediaType)
+			_, _ = io.WriteString(w, " ") // a client that is gone ends the request
+			_ = w.(*response).control.Flush()
 			pulse = time.Now().Add(s.cfg.Pulse)
 		case err != nil || job.Status.Ended():
 			return job, err
@@ -54,7 +50,7 @@ func (e reported) Unwrap() error { return e.reason }
 
 // writeBackup answers with the backup of a job, when that is complete.
 func (s *Server) writeBackup(w http.ResponseWriter, r *http.Request, watch cairn.Watch) error {
-	job, err := s.await(w, r, api.JSON, watch)
+	job, err := s.await(w, r, api.JSON, s.cfg.Patience, watch)
 	switch {
 	case err != nil:
 		return err
@@ -65,9 +61,16 @@ func (s *Server) writeBackup(w http.ResponseWriter, r *http.Request, watch cairn
 	return nil
 }
 
-// writeDone answers without a body, when a job is complete.
+// writeDone answers without a body, when a job is complete. Of such an answer many
+// clients, the SDKs for one, read no more than the status: so it begins as late as
+// may be. Over HTTP/1.0 it does not begin before the end, since white space that is
+// cut off looks whole there.
 func (s *Server) writeDone(w http.ResponseWriter, r *http.Request, watch cairn.Watch) error {
-	job, err := s.await(w, r, api.Text, watch)
+	patience := 4 * s.cfg.Patience
+	if !r.ProtoAtLeast(1, 1) {
+		patience = math.MaxInt64
+	}
+	job, err := s.await(w, r, api.Text, patience, watch)
 	switch {
 	case err != nil:
 		return err
@@ -82,7 +85,7 @@ func (s *Server) writeDone(w http.ResponseWriter, r *http.Request, watch cairn.W
 // writeProgress answers with the last Progress of a job. A failure has its own
 // status, unless that was sent already.
 func (s *Server) writeProgress(w http.ResponseWriter, r *http.Request, watch cairn.Watch) error {
-	job, err := s.await(w, r, api.JSON, watch)
+	job, err := s.await(w, r, api.JSON, s.cfg.Patience, watch)
 	switch {
 	case err != nil:
 		return err
