@@ -15,6 +15,7 @@ import (
 	"io"
 	"iter"
 	"sync"
+	"time"
 
 	"cairn/internal/bucket"
 )
@@ -56,6 +57,9 @@ type Outcome struct {
 	// Err is returned, wrapped in text that names the call; nil means a
 	// bucket.ErrUnreachable.
 	Err error
+	// Delay is how long the call takes before all that. When its context ends
+	// meanwhile, it fails with the cause of that.
+	Delay time.Duration
 }
 
 // A Bucket passes calls on, or has them fail.
@@ -85,16 +89,28 @@ func (b *Bucket) Calls() int {
 	return b.n
 }
 
-// begin counts a call. err is nil for one that shall pass.
-func (b *Bucket) begin(op Op, name string) (effect Effect, err error) {
+// ask counts a call, and asks what becomes of it.
+func (b *Bucket) ask(op Op, name string) (Call, Outcome) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.n++
-	if b.decide == nil {
-		return Pass, nil
-	}
 	call := Call{op, name, b.n}
-	outcome := b.decide(call)
+	if b.decide == nil {
+		return call, Outcome{}
+	}
+	return call, b.decide(call)
+}
+
+// begin waits as long as a call takes. err is nil for one that shall pass.
+func (b *Bucket) begin(ctx context.Context, op Op, name string) (effect Effect, err error) {
+	call, outcome := b.ask(op, name)
+	if outcome.Delay > 0 {
+		select {
+		case <-time.After(outcome.Delay):
+		case <-ctx.Done():
+			return Fail, fmt.Errorf("%s %s (call %d, made to wait): %w", op, name, call.N, context.Cause(ctx))
+		}
+	}
 	if outcome.Effect == Pass {
 		return Pass, nil
 	}
@@ -106,7 +122,7 @@ func (b *Bucket) begin(op Op, name string) (effect Effect, err error) {
 
 // Put implements [bucket.Bucket].
 func (b *Bucket) Put(ctx context.Context, name string, content io.ReadSeeker) error {
-	effect, err := b.begin(Put, name)
+	effect, err := b.begin(ctx, Put, name)
 	if effect == Late {
 		data, readErr := readAll(content)
 		if readErr != nil {
@@ -126,7 +142,7 @@ func (b *Bucket) Put(ctx context.Context, name string, content io.ReadSeeker) er
 
 // Get implements [bucket.Bucket].
 func (b *Bucket) Get(ctx context.Context, name string) (io.ReadCloser, error) {
-	effect, err := b.begin(Get, name)
+	effect, err := b.begin(ctx, Get, name)
 	switch effect {
 	case Pass:
 		return b.inner.Get(ctx, name)
@@ -159,7 +175,7 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 // Head implements [bucket.Bucket].
 func (b *Bucket) Head(ctx context.Context, name string) (bucket.Object, error) {
-	if _, err := b.begin(Head, name); err != nil {
+	if _, err := b.begin(ctx, Head, name); err != nil {
 		return bucket.Object{}, err
 	}
 	return b.inner.Head(ctx, name)
@@ -168,7 +184,7 @@ func (b *Bucket) Head(ctx context.Context, name string) (bucket.Object, error) {
 // List implements [bucket.Bucket].
 func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[bucket.Object, error] {
 	return func(yield func(bucket.Object, error) bool) {
-		effect, failure := b.begin(List, prefix)
+		effect, failure := b.begin(ctx, List, prefix)
 		left := -1 // objects to yield; negative for all
 		if effect == Cut || effect == Fail || effect == Late {
 			left = 0
@@ -199,7 +215,7 @@ func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[bucket.Objec
 
 // Delete implements [bucket.Bucket].
 func (b *Bucket) Delete(ctx context.Context, name string) error {
-	effect, err := b.begin(Delete, name)
+	effect, err := b.begin(ctx, Delete, name)
 	if effect == Late {
 		b.postpone(func(ctx context.Context) { _ = b.inner.Delete(ctx, name) })
 	}

@@ -1,6 +1,7 @@
 package fault_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -164,4 +165,37 @@ func readAll(t *testing.T, b bucket.Bucket, name string) ([]byte, error) {
 		t.Error(err)
 	}
 	return data, err
+}
+
+// TestDelay has calls take a minute: each does, and no other waits for it; one whose
+// context ends does nothing.
+func TestDelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := new(memory.Bucket)
+		b := fault.New(store, func(c fault.Call) fault.Outcome {
+			if c.Name == "slow" {
+				return fault.Outcome{Delay: time.Minute}
+			}
+			return fault.Outcome{}
+		})
+		begun := time.Now()
+		put := make(chan error, 1)
+		go func() { put <- b.Put(t.Context(), "slow", strings.NewReader("x")) }()
+		synctest.Wait()
+		if err := b.Put(t.Context(), "other", strings.NewReader("x")); err != nil || time.Since(begun) > 0 {
+			t.Errorf("another call took %s, %v", time.Since(begun), err)
+		}
+		if err := <-put; err != nil || time.Since(begun) != time.Minute {
+			t.Errorf("the call took %s, %v", time.Since(begun), err)
+		}
+		gone := errors.New("gone")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, gone)
+		defer cancel()
+		if err := b.Delete(ctx, "slow"); !errors.Is(err, gone) {
+			t.Errorf("a call whose context has ended returned %v", err)
+		}
+		if _, err := store.Head(t.Context(), "slow"); err != nil {
+			t.Errorf("it did its work: %v", err)
+		}
+	})
 }
