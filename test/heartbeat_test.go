@@ -9,10 +9,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +24,8 @@ import (
 	"time"
 
 	"cairn"
+	"cairn/api"
+	"cairn/client"
 	"cairn/internal/backup"
 	"cairn/internal/bucket"
 	faults "cairn/internal/bucket/fault"
@@ -30,6 +35,9 @@ import (
 	installation "cairn/internal/device"
 	"cairn/internal/httpapi"
 	"cairn/internal/jobs"
+	"cairn/test/harness"
+	"cairn/test/s3server"
+	"cairn/test/toxic"
 )
 
 // longWork is how long the store takes for a part.
@@ -374,6 +382,65 @@ func python(t *testing.T, url string, answers map[string]recording) {
 			t.Errorf("%s: Python saw %+v", s.Path, s)
 		case !cut && streamed && doc.Status != wantStatus, !cut && !streamed && !void && doc.ID == "":
 			t.Errorf("%s: Python read %s", s.Path, s.Document)
+		}
+	}
+}
+
+// TestSlowStore makes backups over a line to the store that is so slow that the first
+// of them takes eleven minutes with CAIRN_LONG, and else two seconds: one client is the
+// SDK on Node's default fetch, the other Python's http.client, at the same time.
+func TestSlowStore(t *testing.T) {
+	t.Parallel()
+	installSDK(t)
+	takes := 2 * time.Second
+	if os.Getenv("CAIRN_LONG") != "" {
+		takes = 11 * time.Minute
+	}
+	s := s3server.Shared(t)
+	line := toxic.New(t, strings.TrimPrefix(s.URL, "http://"))
+	d := harness.Start(t, harness.Options{Args: []string{"--cloud", s3URL("http://"+line.Addr, s.Bucket(t))}, Env: s.Env()})
+	c := client.New(d.URL)
+	fillDatabase(t, c, rand.New(rand.NewPCG(3, 4)), 12<<20, 8000)
+	first, err := c.CreateBackup(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	line.Set(toxic.Bandwidth{PerSecond: int(first.Bytes) / int(takes/time.Second), Direction: toxic.Up})
+	begun := time.Now()
+	var made [2]struct{ ID string }
+	var clients sync.WaitGroup
+	clients.Go(func() {
+		defer line.Set() // what waits for its turn has had enough of it
+		const program = `import { backups } from './client.mjs'; console.log(JSON.stringify(await backups.backupsCreateNewBackup()));`
+		out, err := node(t, d.URL, "--input-type=module", "--eval", program)
+		if err == nil {
+			err = json.Unmarshal(out, &made[0])
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	clients.Go(func() {
+		defer line.Set()
+		saw, err := runPython(t.Context(), d.URL, "/backups/create")
+		if err == nil {
+			err = json.Unmarshal(saw[0].Document, &made[1])
+		}
+		if err != nil {
+			t.Errorf("%v: %+v", err, saw)
+		}
+	})
+	clients.Wait()
+	if took := time.Since(begun); took < takes*3/4 {
+		t.Errorf("the slow line took %s, want %s", took, takes)
+	}
+	list, err := c.Backups(t.Context())
+	if err != nil || len(list) != 3 {
+		t.Fatalf("there are the backups %+v, %v", list, err)
+	}
+	for _, m := range made {
+		if i := slices.IndexFunc(list, func(b api.Backup) bool { return b.ID == m.ID }); m.ID == "" || i < 0 {
+			t.Errorf("a client was told of the backup %q, which is not listed", m.ID)
 		}
 	}
 }
