@@ -147,8 +147,8 @@ func TestDeclared(t *testing.T) {
 	}
 	const cloud, broken = "500 505 511", "400 408 413 415"
 	for operation, want := range map[string]string{
-		"POST /backup":                                    "200 204 403 " + cloud + " " + broken,
-		"POST /backup/asset":                              "200 204 403 " + cloud + " " + broken,
+		"POST /backup":                                    "204 403 " + cloud + " " + broken,
+		"POST /backup/asset":                              "204 403 " + cloud + " " + broken,
 		"GET /backup/{backup}":                            "200 403 " + cloud,
 		"POST /backup/{backup}/restore":                   "200 403 " + cloud + " " + broken,
 		"GET /backup/{backup}/creation/status":            "200 403 404 500",

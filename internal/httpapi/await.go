@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"math"
 	"net/http"
 	"time"
 
@@ -23,16 +22,16 @@ func until[T any](ctx context.Context, pulse time.Time, fn func(context.Context)
 	return fn(ctx)
 }
 
-// await waits for the end of a job. When that takes longer than patience, the answer
-// begins with status 200 and white space, which clients pass over: many of them
-// give up a connection on which nothing comes for five minutes.
-func (s *Server) await(w http.ResponseWriter, r *http.Request, mediaType string, patience time.Duration, watch cairn.Watch) (cairn.Job, error) {
-	pulse := time.Now().Add(patience)
+// await waits for the end of a job, of which a JSON document will tell. When that
+// takes long, the answer begins with status 200 and white space, which clients pass
+// over: many of them give up a connection on which nothing comes for five minutes.
+func (s *Server) await(w http.ResponseWriter, r *http.Request, watch cairn.Watch) (cairn.Job, error) {
+	pulse := time.Now().Add(s.cfg.Patience)
 	for {
 		job, err := until(r.Context(), pulse, watch)
 		switch {
 		case errors.Is(err, errPulse):
-			w.Header().Set("Content-Type", mediaType)
+			w.Header().Set("Content-Type", api.JSON)
 			_, _ = io.WriteString(w, " ") // a client that is gone ends the request
 			_ = w.(*response).control.Flush()
 			pulse = time.Now().Add(s.cfg.Pulse)
@@ -50,7 +49,7 @@ func (e reported) Unwrap() error { return e.reason }
 
 // writeBackup answers with the backup of a job, when that is complete.
 func (s *Server) writeBackup(w http.ResponseWriter, r *http.Request, watch cairn.Watch) error {
-	job, err := s.await(w, r, api.JSON, s.cfg.Patience, watch)
+	job, err := s.await(w, r, watch)
 	switch {
 	case err != nil:
 		return err
@@ -61,31 +60,25 @@ func (s *Server) writeBackup(w http.ResponseWriter, r *http.Request, watch cairn
 	return nil
 }
 
-// writeDone answers without a body, when a job is complete. Of such an answer many
-// clients, the SDKs for one, read no more than the status: so it begins as late as
-// may be. Over HTTP/1.0 it does not begin before the end, since white space that is
-// cut off looks whole there.
+// writeDone answers without a body, when a job is complete. Such an answer never
+// begins before: clients read no more of it than the status, and one that was told
+// early of what then fails would be wrong without knowing. One that gives up knows.
 func (s *Server) writeDone(w http.ResponseWriter, r *http.Request, watch cairn.Watch) error {
-	patience := 4 * s.cfg.Patience
-	if !r.ProtoAtLeast(1, 1) {
-		patience = math.MaxInt64
+	_, err := watch.Wait(r.Context())
+	if reason, ok := errors.AsType[*cairn.Error](err); ok {
+		return reported{reason}
 	}
-	job, err := s.await(w, r, api.Text, patience, watch)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case job.Status != cairn.JobCompleted:
-		return reported{job.Reason}
-	case !w.(*response).begun:
-		w.WriteHeader(http.StatusNoContent)
 	}
+	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
 // writeProgress answers with the last Progress of a job. A failure has its own
 // status, unless that was sent already.
 func (s *Server) writeProgress(w http.ResponseWriter, r *http.Request, watch cairn.Watch) error {
-	job, err := s.await(w, r, api.JSON, s.cfg.Patience, watch)
+	job, err := s.await(w, r, watch)
 	switch {
 	case err != nil:
 		return err

@@ -75,9 +75,9 @@ type Config struct {
 	// slow client is fine: each piece has this time anew. Zero means a minute
 	// and five.
 	ReadStall, WriteStall time.Duration
-	// Patience is how long an answer that waits for a job sends nothing, four times
-	// as long if it will have no body; and Pulse how often one that has begun says
-	// something while nothing changes. Zero means 60 seconds and 15.
+	// Patience is how long a document that waits for a job sends nothing, and Pulse
+	// how often an answer that has begun says something while nothing changes. Zero
+	// means 60 seconds and 15.
 	Patience, Pulse time.Duration
 	// Log gets each request at debug level and each failure; nil means
 	// slog.Default.

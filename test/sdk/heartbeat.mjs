@@ -36,17 +36,10 @@ test('the streamed ones resolve with their end', async () => {
   }
 });
 
-test('a backup of chosen assets resolves', async () => {
-  const { raw } = await backup.backupAssetRaw({});
-  assert.equal(raw.status, 200);
-  assert.equal((await raw.text()).trim(), '');
-});
-
 test('what fails rejects', async () => {
   for (const call of [
     () => failing.backups.backupsCreateNewBackup(),
     () => failing.backup.backupRestoreSpecificBackup({ backup: id }),
-    async () => (await failing.backup.backupAssetRaw({})).raw.text(),
   ]) {
     const error = await call().then(() => assert.fail('it resolves'), (e) => e);
     assert.ok(error instanceof TypeError && error.message === 'terminated', `${error.stack}`);
