@@ -247,11 +247,13 @@ func TestShutDown(t *testing.T) {
 		if err := <-goodbye; websocket.CloseStatus(err) != websocket.StatusGoingAway {
 			t.Errorf("a websocket whose work has not begun ends with %v", err)
 		}
-		for name, r := range map[string]*recorder{"POST /backups/create": waiting, "POST /backup": void} {
-			<-r.done
-			if got := r.text(); !strings.HasPrefix(got, "HTTP/1.1 200 OK") || strings.HasSuffix(got, "0\r\n\r\n") {
-				t.Errorf("%s is answered %q, want that it is cut", name, got)
-			}
+		<-waiting.done
+		if got := waiting.text(); !strings.HasPrefix(got, "HTTP/1.1 200 OK") || strings.HasSuffix(got, "0\r\n\r\n") {
+			t.Errorf("POST /backups/create is answered %q, want that it is cut", got)
+		}
+		<-void.done
+		if got := void.text(); !strings.HasPrefix(got, "HTTP/1.1 500 ") || !strings.Contains(got, `"code":"shutting_down"`) {
+			t.Errorf("POST /backup is answered %q", got)
 		}
 		if got := long.text(); !strings.Contains(got, `"status":"FAILED"`) || !strings.HasSuffix(got, "0\r\n\r\n") {
 			t.Errorf("the one document is %q", got)
