@@ -103,3 +103,14 @@ func (c *Client) UpdateAsset(ctx context.Context, patch, stored json.RawMessage)
 	}
 	return c.callWith(ctx, http.MethodPost, "/asset/update", header, jsonBody(patch))
 }
+
+// Format returns one format of an asset as the API shows it, or cairn.CodeGone.
+func (c *Client) Format(ctx context.Context, id string) (json.RawMessage, error) {
+	return answer[json.RawMessage](ctx, c, http.MethodGet, "/format/"+segment(id))
+}
+
+// UpdateFormatValue sets the content of a format, a Format with at least its id,
+// and returns it whole. One that is not there is cairn.CodeGone.
+func (c *Client) UpdateFormatValue(ctx context.Context, format json.RawMessage) (json.RawMessage, error) {
+	return answerTo[json.RawMessage](ctx, c, http.MethodPost, "/format/update/value", format)
+}

@@ -1,24 +1,18 @@
 package client
 
 import (
+	"bytes"
 	"context"
-	"errors"
+	"encoding/json"
 	"net/http"
 
 	"cairn/api"
 )
 
-// errNoList says what an answer lacks.
-var errNoList = errors.New("the list is missing")
-
 // Backups returns the backups of whole databases that are in the cloud, newest
 // first.
 func (c *Client) Backups(ctx context.Context) ([]api.Backup, error) {
-	list, err := answer[api.Backups](ctx, c, http.MethodGet, "/backups")
-	if err == nil && list.Iterable == nil {
-		err = notOurs(errNoList)
-	}
-	return list.Iterable, err
+	return listed[api.Backup](ctx, c, http.MethodGet, "/backups")
 }
 
 // Backup returns one backup, or cairn.CodeBackupNotFound.
@@ -33,48 +27,54 @@ func (c *Client) BackupDetails(ctx context.Context, id string) (api.BackupDetail
 }
 
 // CreateBackup backs the whole database up, and returns when the backup is in
-// the cloud. The work goes on when ctx ends earlier; [Client.Jobs] tells of it.
+// the cloud. The work goes on when ctx ends earlier; [Client.Jobs] tells of it,
+// and [Client.StreamCreate] while it goes on.
 func (c *Client) CreateBackup(ctx context.Context) (api.Backup, error) {
 	return answer[api.Backup](ctx, c, http.MethodPost, "/backups/create")
 }
 
 // RestoreBackup replaces the whole database by a backup, and returns when it
-// has. The work goes on when ctx ends earlier.
+// has. The work goes on when ctx ends earlier. [Client.StreamRestore] tells how
+// far it is.
 func (c *Client) RestoreBackup(ctx context.Context, id string) (api.Backup, error) {
 	return answer[api.Backup](ctx, c, http.MethodPost, "/backup/"+segment(id)+"/restore")
+}
+
+// BackUpAssets backs the given assets up as they are. Nobody lists such a backup:
+// restoring it would replace the whole database by them. It returns when the
+// backup is in the cloud; the work goes on when ctx ends earlier.
+func (c *Client) BackUpAssets(ctx context.Context, assets ...json.RawMessage) error {
+	var body bytes.Buffer
+	body.WriteString(`{"iterable":[`)
+	for i, asset := range assets {
+		if i > 0 {
+			body.WriteByte(',')
+		}
+		body.Write(asset)
+	}
+	body.WriteString(`]}`)
+	return c.post(ctx, "/backup", body.Bytes())
+}
+
+// BackUpAllAssets is [Client.BackUpAssets] of all assets that the daemon has.
+func (c *Client) BackUpAllAssets(ctx context.Context) error {
+	return c.post(ctx, "/backup", nil)
+}
+
+// BackUpAsset is [Client.BackUpAssets] of one asset.
+func (c *Client) BackUpAsset(ctx context.Context, asset json.RawMessage) error {
+	return c.post(ctx, "/backup/asset", asset)
 }
 
 // DeleteBackup deletes a backup from the cloud. One that is not there is
 // cairn.CodeBackupNotFound.
 func (c *Client) DeleteBackup(ctx context.Context, id string) error {
-	return c.post(ctx, "/backups/"+segment(id)+"/delete")
+	return c.post(ctx, "/backups/"+segment(id)+"/delete", nil)
 }
 
 // UndoRestore brings back the database that the last restoration replaced, or
 // restores again what the last UndoRestore took away. There may be none:
 // cairn.CodeNothingToUndo.
 func (c *Client) UndoRestore(ctx context.Context) error {
-	return c.post(ctx, "/v1/restoration/undo")
-}
-
-// CreationStatus returns how far the creation of a backup is, or
-// cairn.CodeJobNotFound.
-func (c *Client) CreationStatus(ctx context.Context, id string) (api.BackupStatus, error) {
-	return answer[api.BackupStatus](ctx, c, http.MethodGet, "/backup/"+segment(id)+"/creation/status")
-}
-
-// RestorationStatus returns how far the newest restoration of a backup is, or
-// cairn.CodeJobNotFound.
-func (c *Client) RestorationStatus(ctx context.Context, id string) (api.BackupStatus, error) {
-	return answer[api.BackupStatus](ctx, c, http.MethodGet, "/backup/"+segment(id)+"/restoration/status")
-}
-
-// Jobs returns the creations and restorations that run or wait, then those that
-// ended, newest first.
-func (c *Client) Jobs(ctx context.Context) ([]api.Job, error) {
-	list, err := answer[api.Jobs](ctx, c, http.MethodGet, "/v1/jobs")
-	if err == nil && list.Iterable == nil {
-		err = notOurs(errNoList)
-	}
-	return list.Iterable, err
+	return c.post(ctx, "/v1/restoration/undo", nil)
 }

@@ -2,10 +2,10 @@ package client_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
-	"log/slog"
-	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -13,9 +13,6 @@ import (
 
 	"cairn"
 	"cairn/api"
-	"cairn/client"
-	"cairn/internal/database"
-	"cairn/internal/device"
 	"cairn/internal/httpapi"
 )
 
@@ -68,7 +65,13 @@ func (j jobs) Create(context.Context) (cairn.Watch, error) {
 	return j.watch(cairn.Creation)
 }
 
-func (j jobs) CreateFrom(context.Context, iter.Seq2[cairn.Document, error]) (cairn.Watch, error) {
+func (j jobs) CreateFrom(_ context.Context, documents iter.Seq2[cairn.Document, error]) (cairn.Watch, error) {
+	for doc, err := range documents {
+		if err != nil {
+			return nil, err
+		}
+		j.ask("create from %s", doc.JSON)
+	}
 	return j.watch(cairn.Creation)
 }
 
@@ -107,33 +110,24 @@ func (j jobs) Restoration(_ context.Context, id string) (cairn.Job, error) {
 
 func (j jobs) List() []cairn.Job { return []cairn.Job{j.job(cairn.Restoration)} }
 
-// TestBackups calls each operation on backups once.
-func TestBackups(t *testing.T) {
-	dir := t.TempDir()
-	dev, err := device.Open(t.Context(), device.Config{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dev.Close()
-	db, err := database.Open(t.Context(), database.Config{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	f := &cloud{backup: cairn.Backup{
+// sample is the backup of a cloud, and shown is what the wire shows of it.
+var (
+	sample = cairn.Backup{
 		ID: "1_a", Version: "1", Timestamp: "a", Created: time.Date(2026, 11, 23, 7, 25, 41, 123e6, time.UTC), Bytes: 10,
 		DeviceName: "dev box", Platform: "LINUX", Scope: cairn.ScopeAll, Documents: 3, Line: "l", Installation: "i",
-	}}
-	server := httptest.NewServer(httpapi.New(httpapi.Config{
-		Documents: db, Device: dev, Backups: f, Jobs: jobs{f}, Log: slog.New(slog.DiscardHandler),
-	}))
-	defer server.Close()
-	c, ctx := client.New(server.URL), t.Context()
-
-	want := api.Backup{
+	}
+	shown = api.Backup{
 		ID: "1_a", Version: "1", Timestamp: "a", Bytes: 10, Created: api.GroupedTimestamp{Value: "2026-11-23T07:25:41.123Z"},
 		DeviceName: "dev box", Platform: "LINUX",
 	}
+)
+
+// TestBackups calls each operation on backups once.
+func TestBackups(t *testing.T) {
+	f := &cloud{backup: sample}
+	c, ctx := serve(t, f, jobs{f}, httpapi.Config{}), t.Context()
+
+	want := shown
 	details := api.BackupDetails{
 		Backup: want, Scope: cairn.ScopeAll, Documents: 3, Line: "l", Installation: "i", Digest: "00000000000000000000000000000000",
 	}
@@ -152,6 +146,8 @@ func TestBackups(t *testing.T) {
 		"BackupDetails":     {func() (any, error) { return c.BackupDetails(ctx, "1_a") }, details, "backup 1_a"},
 		"CreateBackup":      {func() (any, error) { return c.CreateBackup(ctx) }, want, "create"},
 		"RestoreBackup":     {func() (any, error) { return c.RestoreBackup(ctx, "1_a") }, want, "restore 1_a"},
+		"CancelCreation":    {func() (any, error) { return nil, c.CancelCreation(ctx, "1_a") }, nil, "cancel creation 1_a"},
+		"CancelRestoration": {func() (any, error) { return nil, c.CancelRestoration(ctx, "1_a") }, nil, "cancel restoration 1_a"},
 		"DeleteBackup":      {func() (any, error) { return nil, c.DeleteBackup(ctx, "1_a") }, nil, "delete 1_a"},
 		"UndoRestore":       {func() (any, error) { return nil, c.UndoRestore(ctx) }, nil, "undo"},
 		"CreationStatus":    {func() (any, error) { return c.CreationStatus(ctx, "1_a") }, status, "creation 1_a"},
@@ -171,6 +167,27 @@ func TestBackups(t *testing.T) {
 			t.Errorf("%s asked for other things (-want +got)\n%s", name, diff)
 		}
 	}
+
+	f.asked = nil
+	asset := func(id string) json.RawMessage {
+		return json.RawMessage(`{"id":"` + id + `","n":1.0,"formats":{"iterable":[]}}`)
+	}
+	if _, err := c.WriteDocuments(ctx, []api.DocumentLine{{Collection: cairn.CollectionAssets, ID: "own", Document: asset("own")}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(c.BackUpAssets(ctx, asset("a"), asset("b")), c.BackUpAsset(ctx, asset("c")), c.BackUpAllAssets(ctx)); err != nil {
+		t.Error(err)
+	}
+	var from []string
+	for _, id := range []string{"a", "b", "c", "own"} {
+		from = append(from, fmt.Sprintf("create from %s", asset(id)))
+	}
+	if diff := cmp.Diff(from, f.asked); diff != "" {
+		t.Errorf("other assets are backed up (-want +got)\n%s", diff)
+	}
+	wantCode(t, "no assets", c.BackUpAssets(ctx), cairn.CodeInvalid)
+	wantCode(t, "no asset", c.BackUpAsset(ctx, nil), cairn.CodeInvalid)
+
 	st, err := c.Status(ctx)
 	if err != nil || st.Cloud.State != cairn.CloudReady || st.LastBackup == nil || st.LastBackup.ID != "1_a" || *st.ChangesSinceBackup != 2 {
 		t.Errorf("the status is %+v, %v", st, err)

@@ -3,6 +3,7 @@
 //	c := client.New("http://127.0.0.1:39300")
 //	st, err := c.Status(ctx)
 //	for asset, err := range c.Assets(ctx, true) { ... }
+//	for progress, err := range c.StreamCreate(ctx) { ... }
 //
 // Errors are *cairn.Error values with the codes that the daemon sent;
 // cairn.CodeUnreachable means that none answered.
@@ -51,11 +52,39 @@ func (c *Client) Daemon(ctx context.Context) (api.Daemon, error) {
 
 // answer sends a request without a body and returns the answer, which is JSON.
 func answer[T any](ctx context.Context, c *Client, method, path string) (v T, err error) {
-	body, err := c.call(ctx, method, path, "", nil)
+	text, err := c.call(ctx, method, path, "", nil)
+	return decode[T](text, err)
+}
+
+// answerTo is answer to a request with a body, which is JSON; nil is none.
+func answerTo[T any](ctx context.Context, c *Client, method, path string, body []byte) (v T, err error) {
+	if body == nil {
+		return answer[T](ctx, c, method, path)
+	}
+	text, err := c.call(ctx, method, path, api.JSON, jsonBody(body))
+	return decode[T](text, err)
+}
+
+// errNoList says what an answer lacks.
+var errNoList = errors.New("the list is missing")
+
+// listed returns the items of an answer {"iterable":[...]}.
+func listed[T any](ctx context.Context, c *Client, method, path string) ([]T, error) {
+	v, err := answer[struct {
+		Iterable []T `json:"iterable"`
+	}](ctx, c, method, path)
+	if err == nil && v.Iterable == nil {
+		err = notOurs(errNoList)
+	}
+	return v.Iterable, err
+}
+
+// decode returns an answer as what it should be, unless there is an error.
+func decode[T any](text []byte, err error) (v T, _ error) {
 	if err != nil {
 		return v, err
 	}
-	if err := json.Unmarshal(body, &v); err != nil {
+	if err := json.Unmarshal(text, &v); err != nil {
 		return v, notOurs(err)
 	}
 	return v, nil
@@ -84,9 +113,14 @@ func (c *Client) callWith(ctx context.Context, method, path string, header http.
 	return text, nil
 }
 
-// post sends a request without a body, whose answer has none either.
-func (c *Client) post(ctx context.Context, path string) error {
-	resp, err := c.sendFor(ctx, http.StatusNoContent, http.MethodPost, path, nil, nil)
+// post sends a request with a JSON body, or none for nil, whose answer has none.
+func (c *Client) post(ctx context.Context, path string, body []byte) error {
+	var header http.Header
+	var reader io.Reader
+	if body != nil {
+		header, reader = http.Header{"Content-Type": {api.JSON}}, jsonBody(body)
+	}
+	resp, err := c.sendFor(ctx, http.StatusNoContent, http.MethodPost, path, header, reader)
 	if err != nil {
 		return err
 	}
@@ -100,14 +134,9 @@ func (c *Client) send(ctx context.Context, method, path string, header http.Head
 
 // sendFor is send for an answer of another status.
 func (c *Client) sendFor(ctx context.Context, status int, method, path string, header http.Header, body io.Reader) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	req, err := c.request(ctx, method, path, body)
 	if err != nil {
-		return nil, &cairn.Error{
-			Code:    cairn.CodeInvalid,
-			Message: "The daemon's address " + cairn.Quote(c.base) + " is not a URL.",
-			Hint:    "It looks like http://127.0.0.1:39300.",
-			Err:     err,
-		}
+		return nil, err
 	}
 	if header != nil {
 		req.Header = header
@@ -119,9 +148,29 @@ func (c *Client) sendFor(ctx context.Context, status int, method, path string, h
 	if resp.StatusCode == status {
 		return resp, nil
 	}
+	return nil, refusal(resp)
+}
+
+// request returns a request to the daemon.
+func (c *Client) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return nil, &cairn.Error{
+			Code:    cairn.CodeInvalid,
+			Message: "The daemon's address " + cairn.Quote(c.base) + " is not a URL.",
+			Hint:    "It looks like http://127.0.0.1:39300.",
+			Err:     err,
+		}
+	}
+	return req, nil
+}
+
+// refusal returns the error that an answer of another status than the wanted one
+// tells of.
+func refusal(resp *http.Response) error {
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	return nil, api.ReadProblem(resp.StatusCode, resp.Header.Get("Content-Type"), text)
+	return api.ReadProblem(resp.StatusCode, resp.Header.Get("Content-Type"), text)
 }
 
 // unreachable says that no answer came.

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,6 +29,20 @@ import (
 // daemon starts a real daemon's API and returns a client of it.
 func daemon(t *testing.T) *client.Client {
 	t.Helper()
+	f := &cloud{}
+	return serve(t, f, jobs{f}, httpapi.Config{})
+}
+
+// serve starts a real daemon's API, configured so, over a cloud and jobs.
+func serve(t *testing.T, f *cloud, j httpapi.Jobs, cfg httpapi.Config) *client.Client {
+	t.Helper()
+	c, _ := closable(t, f, j, cfg)
+	return c
+}
+
+// closable is serve for a test that closes the server itself.
+func closable(t *testing.T, f *cloud, j httpapi.Jobs, cfg httpapi.Config) (*client.Client, *httpapi.Server) {
+	t.Helper()
 	dir := t.TempDir()
 	dev, err := device.Open(t.Context(), device.Config{Dir: dir})
 	if err != nil {
@@ -37,17 +52,18 @@ func daemon(t *testing.T) *client.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &cloud{}
-	server := httptest.NewServer(httpapi.New(httpapi.Config{
-		Documents: db, Device: dev, Backups: f, Jobs: jobs{f}, Log: slog.New(slog.DiscardHandler),
-	}))
+	cfg.Documents, cfg.Device, cfg.Backups, cfg.Jobs, cfg.Log = db, dev, f, j, slog.New(slog.DiscardHandler)
+	handler := httpapi.New(cfg)
+	server := httptest.NewServer(handler)
 	t.Cleanup(func() {
+		handler.Close()
 		server.Close()
+		handler.Wait()
 		if err := errors.Join(db.Close(), dev.Close()); err != nil {
 			t.Error(err)
 		}
 	})
-	return client.New(server.URL + "/")
+	return client.New(server.URL + "/"), handler
 }
 
 // fake starts a server that is not cairn's.
@@ -94,11 +110,37 @@ var calls = map[string]func(ctx context.Context, c *client.Client) error{
 		return err
 	},
 	"Jobs": func(ctx context.Context, c *client.Client) error { _, err := c.Jobs(ctx); return err },
+	"BackUpAssets": func(ctx context.Context, c *client.Client) error {
+		return c.BackUpAssets(ctx, json.RawMessage(`{"id":"x"}`))
+	},
+	"BackUpAllAssets":   func(ctx context.Context, c *client.Client) error { return c.BackUpAllAssets(ctx) },
+	"BackUpAsset":       func(ctx context.Context, c *client.Client) error { return c.BackUpAsset(ctx, []byte(`{"id":"x"}`)) },
+	"CancelCreation":    func(ctx context.Context, c *client.Client) error { return c.CancelCreation(ctx, "x") },
+	"CancelRestoration": func(ctx context.Context, c *client.Client) error { return c.CancelRestoration(ctx, "x") },
+	"StreamCreate":      func(ctx context.Context, c *client.Client) error { return drain(c.StreamCreate(ctx)) },
+	"StreamRestore":     func(ctx context.Context, c *client.Client) error { return drain(c.StreamRestore(ctx, "x")) },
+	"StreamProgress":    func(ctx context.Context, c *client.Client) error { return drain(c.StreamProgress(ctx)) },
+	"StreamAssetIDs":    func(ctx context.Context, c *client.Client) error { return drain(c.StreamAssetIDs(ctx)) },
+	"Health":            func(ctx context.Context, c *client.Client) error { _, err := c.Health(ctx); return err },
+	"Version":           func(ctx context.Context, c *client.Client) error { _, err := c.Version(ctx); return err },
+	"Connect":           func(ctx context.Context, c *client.Client) error { _, err := c.Connect(ctx, nil); return err },
+	"User":              func(ctx context.Context, c *client.Client) error { _, err := c.User(ctx); return err },
+	"SignIn":            func(ctx context.Context, c *client.Client) error { _, err := c.SignIn(ctx); return err },
+	"SignOut":           func(ctx context.Context, c *client.Client) error { return c.SignOut(ctx) },
+	"Allocations":       func(ctx context.Context, c *client.Client) error { _, err := c.Allocations(ctx); return err },
+	"Format":            func(ctx context.Context, c *client.Client) error { _, err := c.Format(ctx, "x"); return err },
+	"UpdateFormatValue": func(ctx context.Context, c *client.Client) error {
+		_, err := c.UpdateFormatValue(ctx, []byte(`{"id":"x"}`))
+		return err
+	},
 	"WriteDocuments": func(ctx context.Context, c *client.Client) error {
 		_, err := c.WriteDocuments(ctx, []api.DocumentLine{{Collection: "c", ID: "x", Document: []byte("{}")}})
 		return err
 	},
 }
+
+// void are the calls whose answer says nothing.
+var void = []string{"DeleteBackup", "UndoRestore", "BackUpAssets", "BackUpAllAssets", "BackUpAsset", "CancelCreation", "CancelRestoration"}
 
 // drain returns the error of a sequence, which must be its end.
 func drain[T any](seq iter.Seq2[T, error]) error {
@@ -139,6 +181,7 @@ func TestErrorsBothWays(t *testing.T) {
 	c := daemon(t)
 	for name, want := range map[string]cairn.Code{
 		"Asset": cairn.CodeGone, "DeleteAsset": cairn.CodeGone, "UpdateAsset": cairn.CodeGone, "Document": cairn.CodeGone, "CreateAsset": cairn.CodeInvalid,
+		"Format": cairn.CodeGone, "UpdateFormatValue": cairn.CodeGone,
 	} {
 		wantCode(t, name, calls[name](t.Context(), c), want)
 	}
@@ -202,7 +245,10 @@ func TestCutOff(t *testing.T) {
 		c := fake(t, cut((line + line)[:n+1], false))
 		wantCode(t, "Documents", calls["Documents"](t.Context(), c), cairn.CodeUnreachable)
 	}
-	for _, name := range []string{"Status", "Asset", "CreateAsset", "UpdateAsset", "DeleteAsset", "Document", "WriteDocuments", "Backups", "CreateBackup", "Jobs"} {
+	for _, name := range []string{
+		"Status", "Asset", "CreateAsset", "UpdateAsset", "DeleteAsset", "Document", "WriteDocuments", "Backups", "CreateBackup", "Jobs",
+		"Health", "Version", "Connect", "User", "SignIn", "SignOut", "Allocations", "Format", "UpdateFormatValue",
+	} {
 		wantCode(t, name, calls[name](t.Context(), fake(t, cut(`{"a":`, false))), cairn.CodeUnreachable)
 	}
 }
@@ -229,18 +275,20 @@ func TestForeignServers(t *testing.T) {
 	html := fake(t, cut("<!doctype html>", true))
 	for _, call := range []string{
 		"Status", "Documents", "WriteDocuments", "Backups", "Backup", "BackupDetails", "CreateBackup", "RestoreBackup", "DeleteBackup",
-		"UndoRestore", "CreationStatus", "RestorationStatus", "Jobs",
+		"UndoRestore", "CreationStatus", "RestorationStatus", "Jobs", "BackUpAssets", "BackUpAllAssets", "BackUpAsset", "CancelCreation",
+		"CancelRestoration", "StreamCreate", "StreamRestore", "StreamProgress", "StreamAssetIDs", "Health", "Version", "Connect", "User", "SignIn",
+		"SignOut", "Allocations", "Format", "UpdateFormatValue",
 	} {
 		wantCode(t, call, calls[call](t.Context(), html), cairn.CodeInternal)
 	}
-	for _, call := range []string{"Backups", "Jobs"} {
+	for _, call := range []string{"Backups", "Jobs", "SignOut", "Allocations"} {
 		wantCode(t, call, calls[call](t.Context(), fake(t, cut(`{"items":[]}`, true))), cairn.CodeInternal)
 	}
 	for _, status := range []int{201, 204, 404, 418, 502} {
 		c := fake(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
 		for name, call := range calls {
 			err := call(t.Context(), c)
-			if status == http.StatusNoContent && (name == "DeleteBackup" || name == "UndoRestore") {
+			if status == http.StatusNoContent && slices.Contains(void, name) {
 				if err != nil {
 					t.Errorf("%s: %v for the answer that it wants", name, err)
 				}
@@ -408,6 +456,20 @@ func TestAssets(t *testing.T) {
 	body, err := c.UpdateAsset(t.Context(), json.RawMessage(`{"id":"`+ids[0]+`","name":"new"}`), nil)
 	if err != nil || !strings.Contains(string(body), `"name":"new"`) {
 		t.Errorf("the update made %s, %v", body, err)
+	}
+	var made struct {
+		Formats struct{ Iterable []struct{ ID string } }
+	}
+	if err := json.Unmarshal(body, &made); err != nil || len(made.Formats.Iterable) != 1 {
+		t.Fatalf("%v: %s", err, body)
+	}
+	format := made.Formats.Iterable[0].ID
+	set, err := c.UpdateFormatValue(t.Context(), json.RawMessage(`{"id":"`+format+`","fragment":{"string":{"raw":"another text"}}}`))
+	if err != nil || !strings.Contains(string(set), "another text") {
+		t.Errorf("the update of the format made %s, %v", set, err)
+	}
+	if one, err := c.Format(t.Context(), format); err != nil || string(one) != string(set) {
+		t.Errorf("the format reads as %s, %v", one, err)
 	}
 	for range 2 {
 		if err := c.DeleteAsset(t.Context(), ids[0]); err != nil {
