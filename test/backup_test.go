@@ -160,7 +160,7 @@ func restoreVerb(t *testing.T, d *harness.Daemon, id string) {
 	checkProgress(t, "restoring", id, stderr, time.Since(begin))
 }
 
-// checkProgress checks the progress lines of a verb: one is due each half second,
+// checkProgress checks the progress lines of a verb: one is due each second,
 // if it differs from the one before, and percentages grow.
 func checkProgress(t *testing.T, word, id, stderr string, took time.Duration) {
 	t.Helper()

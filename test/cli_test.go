@@ -31,6 +31,7 @@ import (
 //	await FILE              wait until the file is there
 //	bytes FILE TEXT         write a file of any bytes, escaped as in Go
 //	code N cairn ...        run a command that must end with this exit code
+//	events FILE BACKUP      check that it is the events of a job that is complete, and write its backup to a file
 //	get PATH FILE           write the answer of the daemon in $CAIRN_DATA to a file
 //	json FILE               check that it is one line of compact JSON
 //	keep NAME FILE REGEXP   set a variable to the first group found in a file
@@ -92,6 +93,7 @@ func runScripts(t *testing.T, onS3 bool, names ...string) {
 			"await":  await,
 			"bytes":  writeBytes,
 			"code":   exitCode,
+			"events": isEvents,
 			"get":    get,
 			"json":   isJSON,
 			"keep":   keep,
@@ -194,6 +196,26 @@ func isJSON(ts *testscript.TestScript, neg bool, args []string) {
 	if err := json.Compact(&compact, []byte(line)); err != nil || !ok || strings.Contains(line, "\n") || compact.String() != line {
 		ts.Fatalf("this is not one line of compact JSON (%v):\n%s", err, text)
 	}
+}
+
+func isEvents(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, args, 2, "events FILE BACKUP")
+	text := ts.ReadFile(args[0])
+	var last struct {
+		Status string
+		Backup json.RawMessage
+	}
+	for line := range strings.Lines(text) {
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, []byte(line)); err != nil || compact.String()+"\n" != line || last.Status == "COMPLETED" {
+			ts.Fatalf("these are not lines of compact JSON up to the end of a job (%v):\n%s", err, text)
+		}
+		ts.Check(json.Unmarshal([]byte(line), &last))
+	}
+	if last.Status != "COMPLETED" || strings.Count(text, "\n") < 2 {
+		ts.Fatalf("these are not all events of a job that is complete:\n%s", text)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), append(last.Backup, '\n'), 0o600))
 }
 
 func keep(ts *testscript.TestScript, neg bool, args []string) {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,18 +13,28 @@ import (
 )
 
 func backupCommand() *cobra.Command {
-	restore := clientCommand("restore ID", "replace the whole database by a backup", takes("ID"), ofBackup(backupRestore))
-	restore.Long = `Replaces the whole database by a backup. It is built and checked beside the
-present one, which stays in use until then, and is kept: cairn backup undo
-brings it back.`
+	create := eventCommand("create", "back the database up", takes(), backupCreate)
+	create.Long = `Backs the database up and shows how far that is. Ctrl-C cancels it, and no backup
+is made.`
+	restore := eventCommand("restore ID", "replace the whole database by a backup", takes("ID"), ofBackup(backupRestore))
+	restore.Long = `Replaces the whole database by a backup and shows how far that is. It is built
+and checked beside the present one, which stays in use until then, and is kept:
+cairn backup undo brings it back. Ctrl-C cancels it, and the documents stay as
+they are.`
+	cancel := clientCommand("cancel ID", "stop the creation or restoration of a backup that is in progress", takes("ID"), ofBackup(backupCancel))
+	cancel.Long = `Stops the creation or the restoration of a backup, also for others who wait for
+it, and returns when no backup will be made, or the documents stay as they are.`
+	watch := eventCommand("watch", "show all that is in progress, until Ctrl-C", takes(), backupWatch)
 	return groupCommand("backup", "make backups, list, restore and delete them",
-		clientCommand("create", "back the database up", takes(), backupCreate),
+		create,
 		clientCommand("list", "list the backups in the cloud, newest first", takes(), backupList),
 		clientCommand("show ID", "say what a backup holds", takes("ID"), ofBackup(backupShow)),
 		restore,
 		clientCommand("undo", "swap the database with the one that was there before the last restoration", takes(), backupUndo),
 		clientCommand("delete ID", "take a backup out of the cloud", takes("ID"), ofBackup(backupDelete)),
-		clientCommand("status ID", "say what became of the creation and restoration of a backup", takes("ID"), ofBackup(backupStatus)))
+		clientCommand("status ID", "say how far the creation and restoration of a backup are, or what became of them", takes("ID"), ofBackup(backupStatus)),
+		cancel,
+		watch)
 }
 
 // ofBackup keeps what no backup can be called from becoming part of a path.
@@ -40,17 +52,17 @@ func ofBackup(run func(call) error) func(call) error {
 }
 
 func backupCreate(c call) error {
-	b, err := watched(c, cairn.Creation, "", func() (api.Backup, error) { return c.client.CreateBackup(c.ctx) })
+	done, err := work{cairn.Creation, c.client.StreamCreate, c.client.CancelCreation}.do(c)
 	if err != nil {
 		return err
 	}
-	if c.json {
-		err = printJSON(c.out, b)
-	} else {
-		err = printCreated(c, b)
+	if c.ctx.Err() != nil {
+		c.ctx = context.WithoutCancel(c.ctx) // it was interrupted too late
 	}
-	if err != nil {
-		return err
+	if !c.json {
+		if err := printCreated(c, done.Backup); err != nil {
+			return err
+		}
 	}
 	return adviseAfterCreate(c)
 }
@@ -133,14 +145,14 @@ digest     %s
 }
 
 func backupRestore(c call) error {
-	b, err := watched(c, cairn.Restoration, c.args[0], func() (api.Backup, error) { return c.client.RestoreBackup(c.ctx, c.args[0]) })
-	if err != nil {
+	begin := func(ctx context.Context) iter.Seq2[api.Progress, error] {
+		return c.client.StreamRestore(ctx, c.args[0])
+	}
+	done, err := work{cairn.Restoration, begin, c.client.CancelRestoration}.do(c)
+	if err != nil || c.json {
 		return err
 	}
-	if c.json {
-		return printJSON(c.out, b)
-	}
-	_, err = fmt.Fprintf(c.out, "restored %s; cairn backup undo brings back what was there before\n", printable(b.ID))
+	_, err = fmt.Fprintf(c.out, "restored %s; cairn backup undo brings back what was there before\n", printable(done.Backup.ID))
 	return err
 }
 
@@ -188,38 +200,78 @@ func backupStatus(c call) error {
 		return printJSON(c.out, all)
 	}
 	for _, kind := range []cairn.JobKind{cairn.Creation, cairn.Restoration} {
-		st := all[kind]
-		if st == nil {
-			continue
-		}
-		if _, err := fmt.Fprintf(c.out, "%-11s  %s  %d %%\n", kind, st.Value, st.Percentage); err != nil {
-			return err
-		}
-		if err := printReason(c, kind, *st); err != nil {
-			return err
+		if st := all[kind]; st != nil {
+			if err := printStatus(c, kind, *st); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// printReason says why a job failed or was cancelled, where the daemon knows.
-func printReason(c call, kind cairn.JobKind, st api.BackupStatus) error {
-	if st.Value != cairn.JobFailed && st.Value != cairn.JobCanceled {
-		return nil
-	}
-	jobs, err := c.client.Jobs(c.ctx)
+// printStatus says how far a job is, and why it failed or was cancelled.
+func printStatus(c call, kind cairn.JobKind, st api.BackupStatus) error {
+	text := fmt.Sprintf("%-11s  %s  %d %%", kind, st.Value, st.Percentage)
+	j, err := findJob(c, kind, st.Value)
 	if err != nil {
 		return err
 	}
-	for _, j := range jobs { // newest first
-		if j.Kind != kind || j.Backup.ID != c.args[0] || j.Status != st.Value || j.Problem == nil {
-			continue
-		}
-		_, err := fmt.Fprintf(c.out, "             %s\n", phrase(j.Problem.Detail))
-		if err == nil && j.Problem.Hint != "" {
-			_, err = fmt.Fprintf(c.out, "             hint: %s\n", phrase(j.Problem.Hint))
-		}
-		return err
+	switch {
+	case st.Value == cairn.JobInitialized:
+		text += ", waiting for the work before it"
+	case st.Value == cairn.JobInProgress && j.TotalBytes > 0:
+		text += fmt.Sprintf(", %s of %s", bytesText(j.DoneBytes), bytesText(j.TotalBytes))
 	}
-	return nil
+	if j.Problem != nil {
+		text += "\n             " + phrase(j.Problem.Detail)
+		if j.Problem.Hint != "" {
+			text += "\n             hint: " + phrase(j.Problem.Hint)
+		}
+	}
+	_, err = fmt.Fprintln(c.out, text)
+	return err
+}
+
+// findJob returns what the daemon knows of the newest job of the backup that has
+// the status, if there is more to say than that.
+func findJob(c call, kind cairn.JobKind, status cairn.JobStatus) (api.Job, error) {
+	if status == cairn.JobCompleted {
+		return api.Job{}, nil
+	}
+	jobs, err := c.client.Jobs(c.ctx)
+	if err != nil {
+		return api.Job{}, err
+	}
+	for _, j := range jobs { // of those that have ended the newest is the first
+		if j.Kind == kind && j.Backup.ID == c.args[0] && j.Status == status {
+			return j, nil
+		}
+	}
+	return api.Job{}, nil // it has gone on meanwhile
+}
+
+// backupCancel stops what is in progress of a backup: its creation, or, since it
+// must exist for that, its restoration.
+func backupCancel(c call) error {
+	id, outcome := c.args[0], "no backup was made"
+	err := c.client.CancelCreation(c.ctx, id)
+	if cairn.CodeOf(err) == cairn.CodeNotInProgress {
+		outcome = "the documents are as they were"
+		err = c.client.CancelRestoration(c.ctx, id)
+	}
+	switch {
+	case cairn.CodeOf(err) == cairn.CodeNotInProgress:
+		return &cairn.Error{
+			Code:    cairn.CodeNotInProgress,
+			Message: "Nothing of the backup " + cairn.Quote(id) + " is in progress.",
+			Hint:    "cairn backup status ID says what became of it, cairn backup watch what is in progress.",
+			Err:     err,
+		}
+	case err != nil:
+		return err
+	case c.json:
+		return printJSON(c.out, struct{}{})
+	}
+	_, err = fmt.Fprintf(c.out, "cancelled %s; %s\n", printable(id), outcome)
+	return err
 }

@@ -39,7 +39,7 @@ const (
 	exitFailed      = 1 // anything without a code of its own
 	exitUsage       = 2 // the command line is wrong
 	exitUnreachable = 3 // no daemon answers
-	exitGone        = 4 // what was named is not there
+	exitGone        = 4 // what was named is not there, or not in progress
 	exitData        = 5 // the data folder or the address cannot be used, or the cloud is full, read-only or damaged
 	exitCloud       = 6 // the cloud cannot be used
 	exitInterrupted = 130
@@ -118,6 +118,10 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 
 // report prints an error for a person and returns its exit code.
 func report(w io.Writer, err error) int {
+	if e, ok := errors.AsType[interruptedError](err); ok {
+		fmt.Fprintf(w, "cairn: %s\n", e.what)
+		return exitInterrupted
+	}
 	if errors.Is(err, context.Canceled) {
 		fmt.Fprintln(w, "cairn: interrupted")
 		return exitInterrupted
@@ -141,7 +145,7 @@ func report(w io.Writer, err error) int {
 	switch e.Code {
 	case cairn.CodeUnreachable:
 		return exitUnreachable
-	case cairn.CodeGone, cairn.CodeBackupNotFound, cairn.CodeJobNotFound:
+	case cairn.CodeGone, cairn.CodeBackupNotFound, cairn.CodeJobNotFound, cairn.CodeNotInProgress:
 		return exitGone
 	case cairn.CodeInUse, cairn.CodeDiskFull, cairn.CodeReadOnly, cairn.CodeNoPermission, cairn.CodeDamaged, cairn.CodeSchemaTooNew:
 		return exitData

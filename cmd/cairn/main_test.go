@@ -101,6 +101,9 @@ func TestRun(t *testing.T) {
 	if code, _, _ := verb(t, "", "backup", "restore", id); code != exitGone {
 		t.Errorf("backup restore of a deleted one ends with %d", code)
 	}
+	if code, _, stderr := verb(t, "", "backup", "cancel", id); code != exitGone {
+		t.Errorf("backup cancel of what is not in progress ends with %d: %s", code, stderr)
+	}
 	url := strings.TrimSpace(strings.TrimPrefix(line, "listening on "))
 	if resp, err := http.Post(url+"/os/sign_out", "", nil); err != nil || resp.Body.Close() != nil {
 		t.Fatal(err)
@@ -187,6 +190,7 @@ func TestReport(t *testing.T) {
 		text string
 	}{
 		{context.Canceled, exitInterrupted, "cairn: interrupted\n"},
+		{interruptedError{"cancelled; it is as it was"}, exitInterrupted, "cairn: cancelled; it is as it was\n"},
 		{fmt.Errorf("writing: %w", syscall.EPIPE), exitFailed, ""},
 		{usageError{errors.New("no such flag")}, exitUsage, "cairn: no such flag\nhint: cairn --help lists the commands, cairn COMMAND --help their flags\n"},
 		{errors.New("Something"), exitFailed, "cairn: something\n"},
@@ -200,6 +204,7 @@ func TestReport(t *testing.T) {
 		{failure(cairn.CodeDamaged), exitData, "cairn: it failed\nhint: try again\n"},
 		{failure(cairn.CodeSchemaTooNew), exitData, "cairn: it failed\nhint: try again\n"},
 		{failure(cairn.CodeBackupNotFound), exitGone, "cairn: it failed\nhint: try again\n"},
+		{failure(cairn.CodeNotInProgress), exitGone, "cairn: it failed\nhint: try again\n"},
 		{failure(cairn.CodeJobNotFound), exitGone, "cairn: it failed\nhint: try again\n"},
 		{failure(cairn.CodeSignedOut), exitCloud, "cairn: it failed\nhint: try again\n"},
 		{failure(cairn.CodeCloudLocked), exitCloud, "cairn: it failed\nhint: try again\n"},

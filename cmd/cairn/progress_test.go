@@ -2,89 +2,96 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"fmt"
-	"net/http"
-	"net/http/httptest"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"cairn"
 	"cairn/api"
-	"cairn/client"
 )
 
-// TestWatched follows a creation that waits for another one, and is interrupted.
-func TestWatched(t *testing.T) {
-	ctx, interrupt := context.WithCancel(t.Context())
-	defer interrupt()
-	asked := 0
-	d := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		job := func(id, backup string, st cairn.JobStatus) string {
-			return fmt.Sprintf(`{"id":%q,"kind":"creation","backup":{"id":%q},"status":%q,"percentage":40,"done_bytes":4,"total_bytes":10}`, id, backup, st)
+// screen returns what a terminal shows of text that goes back to the beginning of
+// lines: each version of each line.
+func screen(text string) []string {
+	var shown []string
+	for line := range strings.SplitAfterSeq(text, "\n") {
+		for version := range strings.SplitSeq(line, "\r") {
+			if version = strings.TrimSpace(version); version != "" {
+				shown = append(shown, version)
+			}
 		}
-		jobs := []string{job("other", "not-ours", cairn.JobInProgress)}
-		switch asked {
-		case 0: // before the request
-		case 1:
-			jobs = append(jobs, job("own", "", cairn.JobInitialized))
-		case 2:
-			jobs = append(jobs, job("own", "", cairn.JobInitialized), job("later", "", cairn.JobInitialized))
-		case 3:
-			jobs = []string{job("own", "ours", cairn.JobInProgress), job("later", "", cairn.JobInitialized)}
-		default:
-			interrupt()
-		}
-		asked++
-		w.Header().Set("Content-Type", api.JSON)
-		fmt.Fprintf(w, `{"iterable":[%s]}`, strings.Join(jobs, ","))
-	}))
-	defer d.Close()
+	}
+	return shown
+}
+
+// TestBar draws a bar for a job that waits, runs, and ends in each way.
+func TestBar(t *testing.T) {
+	for end, full := range map[cairn.JobStatus]bool{cairn.JobCompleted: true, cairn.JobFailed: false, cairn.JobCanceled: false} {
+		synctest.Test(t, func(t *testing.T) {
+			var out bytes.Buffer
+			v := view{out: &out, word: "creating", bar: true}
+			tick := func(p api.Progress) {
+				v.update(p)
+				time.Sleep(time.Second)
+				v.tick()
+			}
+			tick(at(cairn.JobInitialized, 0))
+			tick(at(cairn.JobInitialized, 0))
+			unknown := at(cairn.JobInProgress, 0)
+			unknown.TotalBytes = 0
+			tick(unknown)
+			if out.String() != "creating ours: waiting for the work before it\n" {
+				t.Errorf("while it waits it says %q", out.String())
+			}
+			out.Reset()
+			for i := range 11 {
+				p := at(cairn.JobInProgress, i*10)
+				p.Percentage = min(p.Percentage, 99) // what is done is not complete
+				tick(p)
+			}
+			v.note("a word")
+			v.update(at(end, 100))
+			v.end()
+			shown := screen(out.String())
+			bar := regexp.MustCompile(`^creating +(\d+)% \|█* *\| \( ?[\d.]+(?: k?B)?/1\.0 kB(?:, (?:100|\d\d) B/s)?\)(?: \[\d+s:\d+s\])?$`)
+			last, lines := -1, 0
+			for i, line := range shown {
+				if line == "a word" {
+					continue
+				}
+				m := bar.FindStringSubmatch(line)
+				if m == nil {
+					t.Fatalf("it draws %q", line)
+				}
+				percentage, err := strconv.Atoi(m[1])
+				if err != nil || percentage < last || percentage == 100 && i != len(shown)-1 {
+					t.Errorf("after %d %%, in version %d of %d, it draws %q", last, i, len(shown), line)
+				}
+				last, lines = percentage, lines+1
+			}
+			if lines < 11 || (last == 100) != full || !strings.HasSuffix(out.String(), "\n") {
+				t.Errorf("%s ends with %d %% after %d drawings:\n%s", end, last, lines, strings.Join(shown, "\n"))
+			}
+			if !strings.Contains(out.String(), ", 60 B/s) [5s:10s]") {
+				t.Errorf("in the middle it does not tell the rate, and the time left:\n%s", strings.Join(shown, "\n"))
+			}
+		})
+	}
+}
+
+// TestBarOfNothing draws none where it is never known how much there is to do.
+func TestBarOfNothing(t *testing.T) {
 	var out bytes.Buffer
-	c := call{ctx: ctx, client: client.New(d.URL), err: &out}
-	_, err := watched(c, cairn.Creation, "", func() (api.Backup, error) {
-		<-ctx.Done()
-		return api.Backup{}, ctx.Err()
-	})
-	want := `creating: waiting for the work before it
-creating ours: 40 %, 4 B of 10 B
-the daemon goes on with it; cairn backup status ours shows the outcome
-`
-	if err == nil || out.String() != want {
-		t.Errorf("%v, and it prints\n%swant\n%s", err, out.String(), want)
+	v := view{out: &out, word: "creating", bar: true}
+	for _, status := range []cairn.JobStatus{cairn.JobInProgress, cairn.JobCompleted} {
+		v.update(api.Progress{Status: status})
 	}
-}
-
-// TestFind follows the restoration of one backup only.
-func TestFind(t *testing.T) {
-	jobs := []api.Job{
-		{ID: "1", Kind: cairn.Restoration, Backup: api.Backup{ID: "other"}, Status: cairn.JobInProgress},
-		{ID: "2", Kind: cairn.Creation, Backup: api.Backup{ID: "ours"}, Status: cairn.JobInitialized},
-		{ID: "3", Kind: cairn.Restoration, Backup: api.Backup{ID: "ours"}, Status: cairn.JobInitialized},
-		{ID: "4", Kind: cairn.Restoration, Backup: api.Backup{ID: "ours"}, Status: cairn.JobFailed},
-	}
-	// One that was there before does the work for this request too.
-	w := watch{kind: cairn.Restoration, backup: "ours", earlier: map[string]bool{"3": true}}
-	if j, ok := w.find(jobs); !ok || j.ID != "3" {
-		t.Errorf("found %+v, %t", j, ok)
-	}
-	if j, ok := w.find(jobs[3:]); ok {
-		t.Errorf("found %+v, which has ended", j)
-	}
-}
-
-// TestCreated prints the id of a backup that nothing more can be learned of.
-func TestCreated(t *testing.T) {
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /backups/create", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", api.JSON)
-		fmt.Fprint(w, `{"id":"ours","bytes":1234}`)
-	})
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
-	d := httptest.NewServer(mux)
-	defer d.Close()
-	t.Setenv("CAIRN_URL", d.URL)
-	if code, stdout, stderr := verb(t, "", "backup", "create"); code != exitOK || stdout != "created ours: 1.2 kB\n" || stderr != "" {
-		t.Errorf("backup create ends with %d: %q, %q", code, stdout, stderr)
+	v.note("a word")
+	v.end()
+	if out.String() != "a word\n" {
+		t.Errorf("it draws %q", out.String())
 	}
 }

@@ -43,6 +43,13 @@ func clientCommand(use, short string, args cobra.PositionalArgs, run func(call) 
 	return cmd
 }
 
+// eventCommand is clientCommand for a verb that tells of events as they come.
+func eventCommand(use, short string, args cobra.PositionalArgs, run func(call) error) *cobra.Command {
+	cmd := clientCommand(use, short, args, run)
+	cmd.Flags().Lookup("json").Usage = "print a line of JSON for each event, for programs"
+	return cmd
+}
+
 // groupCommand makes a command that only has others below it.
 func groupCommand(use, short string, commands ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
