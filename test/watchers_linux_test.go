@@ -57,6 +57,8 @@ func TestWatchers(t *testing.T) {
 	want := databaseOf(t, c).Digest
 	gated.Store(true)
 
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
 	watched := &watched{url: d.URL, id: b.ID, ended: make(chan struct{})}
 	all := make([]*watcher, watcherCount)
 	var watching, first, reading sync.WaitGroup
@@ -72,7 +74,7 @@ func TestWatchers(t *testing.T) {
 		watching.Go(func() {
 			defer w.begun()
 			defer w.heard()
-			w.err = w.watch(t.Context())
+			w.err = w.watch(ctx)
 		})
 	}
 	first.Wait()
