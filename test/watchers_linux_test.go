@@ -334,3 +334,69 @@ func (w *watcher) check() error {
 	}
 	return nil
 }
+
+// TestWatchersStop stops the daemon amid a restoration. Those who watch it hear that
+// it has failed and why, the feeds are told goodbye, and the daemon ends at once.
+func TestWatchersStop(t *testing.T) {
+	t.Parallel()
+	s := s3server.Shared(t)
+	var gated atomic.Bool
+	front := s3server.NewFront(t, s, func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+		if gated.Load() && s3server.RequestOf(r).Op == "get" && strings.Contains(r.URL.Path, "/parts/") {
+			<-r.Context().Done()
+			return
+		}
+		forward.ServeHTTP(w, r)
+	})
+	d := bucketOf(t, s).behind(front).serve(t, harness.Options{})
+	c := client.New(d.URL)
+	fillDatabase(t, c, rand.New(rand.NewPCG(7, 8)), 1<<20, 8000)
+	b, err := c.CreateBackup(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	gated.Store(true)
+	watched := &watched{url: d.URL, id: b.ID}
+	var first, watching sync.WaitGroup
+	for _, way := range watcherWays {
+		w := &watcher{watched: watched, way: way}
+		next, err := w.open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		first.Add(1)
+		begun := sync.OnceFunc(first.Done)
+		watching.Go(func() {
+			defer begun()
+			var err error
+			for err == nil {
+				var text string
+				if text, err = next(); err == nil {
+					err = w.hear(text)
+				}
+				if len(w.events) > 0 {
+					begun()
+				}
+			}
+			feed := strings.HasPrefix(way, "feed")
+			if way == "feed as websocket" && websocket.CloseStatus(err) != websocket.StatusGoingAway || way != "feed as websocket" && err != errOver {
+				t.Errorf("%s: it ends with %v", way, err)
+			}
+			if len(w.events) == 0 {
+				t.Errorf("%s: nothing came", way)
+			} else if last := w.events[len(w.events)-1]; !feed && (last.Status != cairn.JobFailed || last.Problem.Code != cairn.CodeShuttingDown) {
+				t.Errorf("%s: at last comes %+v", way, last)
+			}
+		})
+	}
+	first.Wait()
+	begun := time.Now()
+	if err := d.Stop(); err != nil {
+		t.Error(err)
+	}
+	// Who still waited for a client would wait for ten seconds.
+	if took := time.Since(begun); took > 8*time.Second {
+		t.Errorf("the daemon took %s to stop", took)
+	}
+	watching.Wait()
+}
