@@ -20,18 +20,21 @@ type gate struct {
 	come       chan struct{}
 	open       chan struct{}
 
-	once sync.Once
+	coming, opening sync.Once
 }
 
 func newGate(op, folder string) *gate {
 	return &gate{op: op, folder: folder, come: make(chan struct{}), open: make(chan struct{})}
 }
 
+// unlock opens the gate.
+func (g *gate) unlock() { g.opening.Do(func() { close(g.open) }) }
+
 // handle is for a front.
 func (g *gate) handle(w http.ResponseWriter, r *http.Request, forward http.Handler) {
 	request := s3server.RequestOf(r)
 	if request.Op == g.op && strings.Contains(request.Key, g.folder) {
-		g.once.Do(func() { close(g.come) })
+		g.coming.Do(func() { close(g.come) })
 		<-g.open
 	}
 	forward.ServeHTTP(w, r)
@@ -100,14 +103,16 @@ func TestCancelSilentStore(t *testing.T) {
 		select {
 		case <-g.come:
 		case <-time.After(20 * time.Second):
-			close(g.open)
+			g.unlock()
 			t.Fatalf("%s: there is no such request", what)
 		}
 		job := runningJobOf(t, c)
 		begun := time.Now()
+		opening := 20 * soon // which is too late
 		if test.late {
-			time.AfterFunc(soon, func() { close(g.open) })
+			opening = soon
 		}
+		time.AfterFunc(opening, g.unlock)
 		answer := cancelJob(t, d.URL, test.kind, job.Backup.ID)
 		took, workErr := time.Since(begun), <-ended
 		want := cairn.CodeCanceled
@@ -119,9 +124,7 @@ func TestCancelSilentStore(t *testing.T) {
 			t.Errorf("%s: after %s, cancelling was answered with %v, and the work returned %v", what, took, answer, workErr)
 		}
 		front.Handle(nil)
-		if !test.late {
-			close(g.open) // what was given up is done all the same
-		}
+		g.unlock() // what was given up is done all the same
 		if list, err := c.Backups(t.Context()); err != nil || len(list) != backups {
 			t.Errorf("%s: then %d backups are listed, %v, want %d", what, len(list), err, backups)
 		}

@@ -45,10 +45,10 @@ func crashJobs(t *testing.T, cloud place) {
 		known, listed := jobIDs(t, h), listedBackups(t, h.c, h.cloud)
 		q := &queue{t: t, h: h, backup: backup, first: round % 2, early: -1}
 		end := h.d.Kill
-		switch {
-		case round%6 == 5:
+		if round%4 == 3 {
 			end = func() { h.stop(t) }
-		case round%3 == 1:
+		}
+		if round%3 == 1 {
 			q.early = random.IntN(4)
 		}
 		victim, wait := random.IntN(4), time.Duration(random.Int64N(int64(5*time.Millisecond)))
