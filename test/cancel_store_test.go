@@ -1,6 +1,7 @@
 package test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -67,11 +68,13 @@ func TestCancelSilentStore(t *testing.T) {
 		kind       cairn.JobKind
 		op, folder string
 		fresh      bool // the daemon has not opened the cloud yet
+		assets     bool // a creation of chosen assets
 		late       bool // it is too late to cancel
 	}{
 		{kind: cairn.Creation, op: "get", folder: "cairn.json", fresh: true},
 		{kind: cairn.Creation, op: "get", folder: "cairn.json"},
 		{kind: cairn.Creation, op: "put", folder: "parts/"},
+		{kind: cairn.Creation, op: "put", folder: "parts/", assets: true},
 		{kind: cairn.Creation, op: "put", folder: "indexes/"},
 		{kind: cairn.Creation, op: "put", folder: "backups/", late: true},
 		{kind: cairn.Restoration, op: "get", folder: "cairn.json", fresh: true},
@@ -79,7 +82,7 @@ func TestCancelSilentStore(t *testing.T) {
 		{kind: cairn.Restoration, op: "get", folder: "indexes/"},
 		{kind: cairn.Restoration, op: "get", folder: "parts/"},
 	} {
-		what := string(test.kind) + " at " + test.op + " " + test.folder
+		what := fmt.Sprintf("%s (of assets: %t) at %s %s", test.kind, test.assets, test.op, test.folder)
 		if test.fresh {
 			if err := d.Stop(); err != nil {
 				t.Fatal(err)
@@ -93,9 +96,12 @@ func TestCancelSilentStore(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() {
 			var err error
-			if test.kind == cairn.Creation {
+			switch {
+			case test.assets:
+				err = backUpAssets(d.URL)
+			case test.kind == cairn.Creation:
 				_, err = c.CreateBackup(t.Context())
-			} else {
+			default:
 				_, err = c.RestoreBackup(t.Context(), made.ID)
 			}
 			ended <- err
@@ -134,6 +140,16 @@ func TestCancelSilentStore(t *testing.T) {
 		checkTidy(t, data)
 	}
 	restoresTo(t, c, made.ID)
+}
+
+// backUpAssets backs all assets up, as a backup of chosen ones.
+func backUpAssets(daemon string) error {
+	resp, err := http.Post(daemon+"/backup", "", nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	return refusal(resp, http.StatusNoContent)
 }
 
 // runningJobOf returns the job that runs.
