@@ -48,8 +48,8 @@ type Jobs interface {
 	// known or the ID only. The job fails with cairn.CodeBackupNotFound or
 	// cairn.CodeBackupIsPartial for one that cannot be restored.
 	Restore(ctx context.Context, b cairn.Backup) (cairn.Watch, error)
-	// Undo begins to bring back what the last restoration replaced. It fails
-	// with cairn.CodeNothingToUndo.
+	// Undo begins to bring back what the last restoration replaced, unless ctx
+	// has ended when its turn comes. It fails with cairn.CodeNothingToUndo.
 	Undo(ctx context.Context) (cairn.Watch, error)
 	// Cancel stops the creation or restoration of a backup, and returns when it
 	// has ended. cairn.CodeNotInProgress when there is none, or when it came to

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -320,4 +322,42 @@ func TestCancelRace(t *testing.T) {
 	if ends[cairn.JobCanceled] == 0 || ends[cairn.JobCompleted] == 0 {
 		t.Errorf("that proves nothing: %v", ends)
 	}
+}
+
+// TestUndoLeaves has the one who asks for an undo go before its turn: nobody could
+// cancel it any more, so it is not done. One that goes later changes nothing.
+func TestUndoLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := setUp()
+		defer f.Close()
+		first := f.create(t.Context())
+		ctx, cancel := context.WithCancel(t.Context())
+		left := f.undo(ctx)
+		stays := f.undo(t.Context())
+		cancel()
+		if !left.returned() || !errors.Is(left.err, context.Canceled) {
+			t.Errorf("the one who has gone was told %v", left.err)
+		}
+		f.engine.last(t, "create").end <- ending{backup: backup("B")}
+		first.check(t, "B", "")
+		f.engine.last(t, "undo").end <- ending{}
+		stays.check(t, "", "")
+
+		ctx, cancel = context.WithCancel(t.Context())
+		left = f.undo(ctx)
+		c := f.engine.last(t, "undo")
+		cancel()
+		left.returned()
+		if c.ctx.Err() != nil {
+			t.Error("an undo under way was cancelled")
+		}
+		c.end <- ending{}
+		synctest.Wait()
+		if want := []string{"create", "undo", "undo"}; !slices.Equal(f.engine.names(), want) {
+			t.Errorf("the engine did %q, want %q", f.engine.names(), want)
+		}
+		if log := f.log.String(); strings.Contains(log, "level=ERROR") {
+			t.Errorf("the log is\n%s", log)
+		}
+	})
 }

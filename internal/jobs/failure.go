@@ -15,11 +15,15 @@ func shuttingDown() *cairn.Error {
 	}
 }
 
-// canceled is the cause of the end of a job that somebody has cancelled.
+// canceled is the cause of the end of a job that somebody has cancelled, and of an
+// undo that nobody waits for any more.
 func canceled(kind cairn.JobKind) *cairn.Error {
 	e := &cairn.Error{Code: cairn.CodeCanceled, Message: "The creation was cancelled: no backup was made."}
-	if kind == cairn.Restoration {
+	switch kind {
+	case cairn.Restoration:
 		e.Message = "The restoration was cancelled: the documents are as they were before it."
+	case undoing:
+		e.Message = "Who asked for it has gone before its turn: the databases were not swapped."
 	}
 	return e
 }

@@ -185,11 +185,15 @@ func (j *Jobs) Restore(ctx context.Context, b cairn.Backup) (cairn.Watch, error)
 }
 
 // Undo swaps the database before the newest restoration back, when its turn has
-// come. It is no job: nothing is remembered of it, no feed has it, and the watch
-// is for [cairn.Watch.Wait] only. Its errors are those of [Jobs.Create].
+// come, unless ctx has ended by then. It is no job: nothing is remembered of it, no
+// feed has it, nobody can cancel it, and the watch is for [cairn.Watch.Wait] only.
+// Its errors are those of [Jobs.Create].
 func (j *Jobs) Undo(ctx context.Context) (cairn.Watch, error) {
-	return j.enter(ctx, j.cfg.NewID(), undoing, cairn.Backup{}, func(ctx context.Context, _ reporter) (cairn.Backup, error) {
-		return cairn.Backup{}, j.cfg.Engine.Undo(ctx)
+	return j.enter(ctx, j.cfg.NewID(), undoing, cairn.Backup{}, func(work context.Context, _ reporter) (cairn.Backup, error) {
+		if ctx.Err() != nil {
+			return cairn.Backup{}, canceled(undoing)
+		}
+		return cairn.Backup{}, j.cfg.Engine.Undo(work)
 	})
 }
 

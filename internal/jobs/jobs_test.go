@@ -180,8 +180,7 @@ func TestCallerLeaves(t *testing.T) {
 		}
 		c.end <- ending{err: errors.New("nobody would hear of this")}
 		f.engine.last(t, "restore A").end <- ending{backup: backup("A")}
-		f.engine.last(t, "undo").end <- ending{}
-		f.engine.last(t, "restore A").end <- ending{err: errors.New("the caller hears of this")}
+		f.engine.last(t, "restore A").end <- ending{err: errors.New("the caller hears of this")} // nothing is undone
 		joined.check(t, "", cairn.CodeInternal)
 		want := []string{"j4 restoration FAILED A", "j2 restoration COMPLETED A", "j1 creation FAILED "}
 		if diff := cmp.Diff(want, f.list()); diff != "" {
