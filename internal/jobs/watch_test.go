@@ -161,15 +161,15 @@ func TestWatchLate(t *testing.T) {
 			{ending{panics: "broken"}, "FAILED 7 A"},
 		} {
 			watch := watched(t)(f.Restore(t.Context(), cairn.Backup{ID: "A"}))
-			joined := watched(t)(f.Restore(t.Context(), cairn.Backup{ID: "A"}))
 			c := f.engine.last(t, "restore A")
+			joined := watched(t)(f.Restore(t.Context(), cairn.Backup{ID: "A"}))
 			c.report(cairn.Backup{ID: "A"}, percent(7))
 			late := watched(t)(f.Restore(t.Context(), cairn.Backup{ID: "A"}))
 			c.end <- tt.end
 			synctest.Wait()
 			says(t, watch, "INITIALIZED 0 A")
 			says(t, watch, tt.want)
-			says(t, joined, "INITIALIZED 0 A")
+			says(t, joined, "IN-PROGRESS 0 A")
 			says(t, joined, tt.want)
 			says(t, late, "IN-PROGRESS 7 A")
 			says(t, late, tt.want)
