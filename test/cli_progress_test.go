@@ -2,6 +2,7 @@ package test
 
 import (
 	"encoding/json"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -221,6 +222,37 @@ func TestOtherShell(t *testing.T) {
 		t.Fatal(err)
 	}
 	watch.wantEnd(3, `.*`, `.*cairn: the daemon at \S+ does not tell any more how far it is\nhint: .*\n`)
+}
+
+// TestVerbUnread has nobody read what a verb prints: it says that the work goes on,
+// which it does.
+func TestVerbUnread(t *testing.T) {
+	t.Parallel()
+	s, _ := newSlowStore(t)
+	s.holdCreation(t)
+	read, write, err := os.Pipe()
+	if err == nil {
+		err = read.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer write.Close()
+	v := startTo(t, harness.Command(t, s.d.Env(), "backup", "create", "--json"), write)
+	v.wantEnd(1, ``, `the daemon goes on with it; cairn backup status `+anyID+` says what became of it\n`)
+	id := v.errs.await(t, anyID)[0]
+	s.valve.await(t)
+	wantStatus(t, s, id, `creation     IN-PROGRESS  \d+ %.*\n`)
+	s.valve.open()
+	for all, err := range s.c.StreamProgress(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(all.Backups) == 0 || all.Backups[0].Status.Ended() {
+			break
+		}
+	}
+	wantStatus(t, s, id, "creation     COMPLETED  100 %\n")
 }
 
 // TestVerbWithoutDaemon kills the daemon while it makes a backup.

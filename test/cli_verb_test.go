@@ -36,8 +36,17 @@ func startVerb(t *testing.T, d *harness.Daemon, args ...string) *verb {
 // start starts a command of cairn. The end of the test ends it.
 func start(t *testing.T, cmd *exec.Cmd) *verb {
 	t.Helper()
+	return startTo(t, cmd, nil)
+}
+
+// startTo is start with a standard output of the test's, unless that is nil.
+func startTo(t *testing.T, cmd *exec.Cmd, stdout *os.File) *verb {
+	t.Helper()
 	v := &verb{t: t, cmd: cmd, out: newOutput(), errs: newOutput(), ended: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = v.out, v.errs
+	if stdout != nil {
+		cmd.Stdout = stdout
+	}
 	var err error
 	if v.stdin, err = cmd.StdinPipe(); err == nil {
 		err = cmd.Start()
