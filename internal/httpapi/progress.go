@@ -78,7 +78,7 @@ func (s *Server) streamJob(w http.ResponseWriter, r *http.Request, job beginning
 	if media == "" {
 		return s.writeProgress(w, r, watch)
 	}
-	return s.follow(r.Context(), jobStates(watch), writer(w, media))
+	return s.follow(r.Context(), jobStates(watch), s.writer(w, media))
 }
 
 // watchCreation is GET /backups/create/streamed/websocket: it begins a creation
@@ -175,7 +175,7 @@ func (s *Server) watchAll(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
-	err := s.follow(ctx, states, writer(w, media))
+	err := s.follow(ctx, states, s.writer(w, media))
 	if s.life.Err() != nil {
 		return nil // a stream without an end of its own ends here
 	}
@@ -275,7 +275,8 @@ func (s *Server) follow(ctx context.Context, next func(context.Context) (state, 
 
 // writer returns what sends values as lines of JSON, or as server-sent events,
 // which begins the answer.
-func writer(w http.ResponseWriter, media string) func(any) error {
+func (s *Server) writer(w http.ResponseWriter, media string) func(any) error {
+	w.(*response).stall = s.cfg.StreamStall
 	w.Header().Set("Content-Type", media)
 	before, after := "", ""
 	if media == api.SSE {
@@ -302,7 +303,7 @@ func (s *Server) framer(ctx context.Context, conn *websocket.Conn) func(any) err
 	return func(v any) error {
 		var buf bytes.Buffer
 		encode(&buf, v)
-		ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteStall)
+		ctx, cancel := context.WithTimeout(ctx, s.cfg.StreamStall)
 		defer cancel()
 		if err := conn.Write(ctx, websocket.MessageText, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))); err != nil {
 			return fmt.Errorf("%w: %w", errClientGone, err)

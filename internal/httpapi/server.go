@@ -75,6 +75,10 @@ type Config struct {
 	// slow client is fine: each piece has this time anew. Zero means a minute
 	// and five.
 	ReadStall, WriteStall time.Duration
+	// StreamStall is WriteStall for what tells of progress, whose events are never
+	// many, and whose last one a client may want to read much later. Zero means an
+	// hour.
+	StreamStall time.Duration
 	// Patience is how long a document that waits for a job sends nothing, and Pulse
 	// how often an answer that has begun says something while nothing changes. Zero
 	// means 60 seconds and 15.
@@ -119,6 +123,9 @@ func New(cfg Config) *Server {
 	}
 	if cfg.WriteStall == 0 {
 		cfg.WriteStall = 5 * time.Minute
+	}
+	if cfg.StreamStall == 0 {
+		cfg.StreamStall = time.Hour
 	}
 	if cfg.Patience == 0 {
 		cfg.Patience = time.Minute

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,7 +61,8 @@ func TestStreamReadSlowly(t *testing.T) {
 	for _, transport := range transports[:3] {
 		perform(t, func(t *testing.T, s *stage) {
 			hundred(s)
-			st := s.open(creating, transport)
+			s.cloud.backups[0].DeviceName = strings.Repeat("a long name ", 20)
+			st := s.open(restoring, transport)
 			st.lines.Reset(slowly{st.response.Body})
 			go func() {
 				time.Sleep(101 * time.Second)
@@ -74,7 +76,7 @@ func TestStreamReadSlowly(t *testing.T) {
 			if len(events) > 5 {
 				t.Errorf("%s: one that read a byte each second got %d events", transport, len(events))
 			}
-		}, func(c *httpapi.Config) { c.WriteStall = time.Hour })
+		})
 	}
 }
 
@@ -116,7 +118,7 @@ func TestStreamStalls(t *testing.T) {
 				if job := s.jobs.List()[0]; job.Status != cairn.JobCompleted {
 					t.Errorf("%s as %s: the job is %+v", op.name, transport, job)
 				}
-			}, func(c *httpapi.Config) { c.WriteStall = 5 * time.Second })
+			}, func(c *httpapi.Config) { c.StreamStall = 5 * time.Second })
 		}
 	}
 }
