@@ -12,8 +12,8 @@ import (
 
 const (
 	// cancelRounds is how often creations are cancelled, and restorations, on a
-	// store of each kind.
-	cancelRounds = 25
+	// store of each kind: fifty times amid them on both, and once when all is done.
+	cancelRounds = 26
 	// cancelTime is how long cancelling may take.
 	cancelTime = 5 * time.Second
 	// cancelDocuments is how many documents there are at least.

@@ -13,8 +13,10 @@ import (
 	"cairn/api"
 )
 
-// jobRounds is how often TestCrashJobs ends the daemon, on a store of each kind.
-const jobRounds = 25
+// jobRounds is how often TestCrashJobs ends the daemon, on a store of each kind. Five
+// times it is asked to stop, and once all is done before; that leaves more than fifty
+// kills amid jobs on both.
+const jobRounds = 32
 
 // TestCrashJobs kills the daemon, or stops it, at random moments while a job runs
 // and others wait, some of them about to be cancelled. The next start says what
