@@ -70,6 +70,17 @@ describe('the same events', () => {
   });
 });
 
+test('a body is closed when the loop is left, also that of a fetch without signals', async () => {
+  let closed = false;
+  const body = new ReadableStream({
+    start(controller) { controller.enqueue(bytes(line(events[0]))); },
+    cancel() { closed = true; },
+  });
+  const fetchApi = async () => new Response(body, { headers: { 'content-type': 'application/x-ndjson' } });
+  for await (const _ of streamCreate(new Configuration({ fetchApi }))) break;
+  assert.ok(closed);
+});
+
 describe('the last event', () => {
   for (const status of ['COMPLETED', 'FAILED', 'CANCELED']) {
     test(`${status} ends the stream, and closes its connection`, async (t) => {
