@@ -68,11 +68,11 @@ func (p Progress) Percentage() int {
 }
 
 // A Watch follows one job. Its first call returns the job as it was when the
-// watch began; each further one waits until there is something newer, and
-// returns the newest there is then: nothing is kept for a watch that is slow.
-// When the job has ended, all calls return its end, at once. When ctx ends
-// before that, its cause is returned, and the next call goes on. It must not be
-// called by two goroutines at the same time.
+// watch began, as soon as a crash cannot make it unknown any more; each further one
+// waits until there is something newer, and returns the newest there is then:
+// nothing is kept for a watch that is slow. When the job has ended, all calls return
+// its end, at once. When ctx ends before that, its cause is returned, and the next
+// call goes on. It must not be called by two goroutines at the same time.
 type Watch func(ctx context.Context) (Job, error)
 
 // Wait returns the backup of the job when it is complete, or why it is not. When

@@ -200,8 +200,11 @@ func (q *queue) check(known map[string]bool, listed []string, swapped bool, ends
 	}
 	for _, job := range q.jobs {
 		<-job.ended
-		if job.err == nil && found[name(job.kind, job.backup)].Status != job.last.Status {
-			t.Errorf("the %s ended as %s, and is %+v after the restart", job.kind, job.last.Status, found[name(job.kind, job.backup)])
+		switch now, known := found[name(job.kind, job.backup)]; {
+		case !known:
+			t.Errorf("the %s of %s was begun, and nothing is known of it after the restart", job.kind, job.backup)
+		case job.err == nil && now.Status != job.last.Status:
+			t.Errorf("the %s ended as %s, and is %+v after the restart", job.kind, job.last.Status, now)
 		}
 	}
 }

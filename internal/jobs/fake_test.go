@@ -153,12 +153,16 @@ type history struct {
 	forgot []string      // ids
 	err    error         // what all calls return, if not nil
 	load   []cairn.Job   // what Jobs returns
+	begin  chan struct{} // what saving a beginning waits for, if not nil
 	slow   chan struct{} // what saving an end waits for, if not nil
 }
 
 func (h *history) SaveJob(ctx context.Context, job cairn.Job) error {
 	if h.slow != nil && job.Status.Ended() {
 		<-h.slow
+	}
+	if h.begin != nil && job.Status == cairn.JobInitialized {
+		<-h.begin
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -22,6 +22,7 @@ type task struct {
 	run    func(context.Context, reporter) (cairn.Backup, error)
 	ctx    context.Context // of the work
 	cancel context.CancelCauseFunc
+	noted  chan struct{} // closed when the history has it, or could not be written
 	turn   chan struct{} // closed when it is the first in the queue
 	done   chan struct{} // closed when it has left the queue
 
@@ -44,9 +45,10 @@ func (j *Jobs) enter(ctx context.Context, id string, kind cairn.JobKind, backup 
 		return nil, context.Cause(ctx)
 	}
 	t := &task{
-		run:  run,
-		turn: make(chan struct{}),
-		done: make(chan struct{}),
+		run:   run,
+		noted: make(chan struct{}),
+		turn:  make(chan struct{}),
+		done:  make(chan struct{}),
 		job: cairn.Job{
 			ID: id, Kind: kind, Backup: backup,
 			Status: cairn.JobInitialized, Started: j.cfg.Now(),
@@ -93,6 +95,7 @@ func (j *Jobs) do(t *task) {
 	defer t.cancel(nil)
 	j.catchUp() // so that the history has jobs in their order
 	j.save(t)
+	close(t.noted)
 	select {
 	case <-t.turn:
 	case <-t.ctx.Done():

@@ -40,11 +40,21 @@ func (j *Jobs) tell(t *task) {
 	})
 }
 
-// watch returns a watch of a task. mu must be held.
+// watch returns a watch of a task, which says nothing before the history has it: a
+// crash must not make a job unknown that somebody has heard of. mu must be held.
 func (j *Jobs) watch(t *task) cairn.Watch {
 	first, seen, begun := t.job, t.version, false
 	return func(ctx context.Context) (cairn.Job, error) {
 		if !begun {
+			select {
+			case <-t.noted:
+			case <-ctx.Done():
+			}
+			select {
+			case <-t.noted: // also when ctx has ended
+			default:
+				return cairn.Job{}, context.Cause(ctx)
+			}
 			begun = true
 			return first, nil
 		}

@@ -192,11 +192,10 @@ func TestWatchStored(t *testing.T) {
 		c.end <- ending{backup: backup("A")}
 		says(t, watch, "")
 		next := watched(t)(f.Create(t.Context()))
-		says(t, next, "INITIALIZED 0 ")
 		says(t, watch, "")
 		time.Sleep(time.Second)
 		says(t, watch, "")
-		says(t, next, "")
+		says(t, next, "") // which the history does not have yet
 
 		var saves, list []string // when the end is told
 		end := ask(func() (cairn.Backup, error) {
@@ -209,6 +208,7 @@ func TestWatchStored(t *testing.T) {
 		if want := []string{"INITIALIZED A", "IN-PROGRESS A", "COMPLETED A"}; !slices.Equal(saves, want) || len(list) == 0 || !strings.HasPrefix(list[0], "j2 ") {
 			t.Errorf("when the end is told, %q was saved, and the list is %q", saves, list)
 		}
+		says(t, next, "INITIALIZED 0 ")
 		says(t, next, "IN-PROGRESS 0 ")
 	})
 }
@@ -281,4 +281,26 @@ func TestWatchCloses(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestWatchNoted tells of a job when the history has it, so that a crash cannot make
+// it unknown to who has heard of it, or when that cannot be written.
+func TestWatchNoted(t *testing.T) {
+	for _, fails := range []error{nil, errors.New("no room")} {
+		synctest.Test(t, func(t *testing.T) {
+			f := setUp()
+			defer f.Close()
+			f.history.begin = make(chan struct{})
+			watch := watched(t)(f.Create(t.Context()))
+			says(t, watch, "")
+			f.history.mu.Lock()
+			f.history.err = fails
+			f.history.mu.Unlock()
+			close(f.history.begin)
+			says(t, watch, "INITIALIZED 0 ")
+			says(t, watch, "IN-PROGRESS 0 ")
+			f.engine.last(t, "create").end <- ending{backup: backup("B")}
+			says(t, watch, "COMPLETED 100 B")
+		})
+	}
 }
