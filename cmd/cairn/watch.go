@@ -15,7 +15,7 @@ import (
 // backupWatch shows all that is in progress until it is interrupted, which is its
 // ordinary end.
 func backupWatch(c call) error {
-	show := (&jobLines{out: c.out, err: c.err, said: map[string]string{}}).show
+	show := (&jobLines{out: c.out, err: c.err}).show
 	switch {
 	case c.json:
 		show = func(all api.AllProgress) error { return printJSON(c.out, all) }
@@ -47,29 +47,26 @@ type jobLines struct {
 }
 
 func (l *jobLines) show(all api.AllProgress) error {
-	jobs, running := l.rates.of(all), 0
-	for _, j := range jobs {
+	said := map[string]string{}
+	for _, j := range l.rates.of(all) {
 		change := fmt.Sprint(j.Status, j.Percentage)
-		if l.said[j.key()] == change {
-			running++
-			continue
+		if !j.Status.Ended() {
+			said[j.key()] = change
 		}
-		l.said[j.key()] = change
-		if j.Status.Ended() {
-			delete(l.said, j.key())
-		} else {
-			running++
+		if l.said[j.key()] == change {
+			continue
 		}
 		if _, err := fmt.Fprintln(l.out, j); err != nil {
 			return err
 		}
 	}
-	if running == 0 && !l.idle {
+	l.said = said
+	if len(said) == 0 && !l.idle {
 		if _, err := fmt.Fprintln(l.err, idle); err != nil {
 			return err
 		}
 	}
-	l.idle = running == 0
+	l.idle = len(said) == 0
 	return nil
 }
 
@@ -120,11 +117,13 @@ func (t *jobTable) show(all api.AllProgress) error {
 type shownJob struct {
 	kind cairn.JobKind
 	api.Progress
+	nth  int     // how many others before it do the same
 	rate float64 // bytes a second; 0 where it is not known, and when it has ended
 }
 
-// key tells jobs apart that are in progress at the same time.
-func (j shownJob) key() string { return string(j.kind) + " " + j.Backup.ID }
+// key tells jobs apart that are in progress at the same time: a restoration of a
+// backup can wait behind one of another backup that waits behind one of the first.
+func (j shownJob) key() string { return fmt.Sprint(j.kind, " ", j.Backup.ID, " ", j.nth) }
 
 // String returns the line of a job.
 func (j shownJob) String() string {
@@ -160,7 +159,12 @@ func (r *rates) of(all api.AllProgress) []shownJob {
 		jobs = append(jobs, shownJob{kind: cairn.Restoration, Progress: p})
 	}
 	now, next := time.Now(), rates{}
+	same := map[string]int{}
 	for i, j := range jobs {
+		name := j.key()
+		j.nth = same[name]
+		jobs[i].nth = j.nth
+		same[name]++
 		if j.Status != cairn.JobInProgress {
 			continue
 		}

@@ -44,7 +44,7 @@ func moments() []api.AllProgress {
 func TestJobLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		l := jobLines{out: &out, err: &out, said: map[string]string{}}
+		l := jobLines{out: &out, err: &out}
 		for _, all := range moments() {
 			if err := l.show(all); err != nil {
 				t.Fatal(err)
@@ -71,11 +71,40 @@ creation     ours                                  COMPLETED    100 %  1.0 kB of
 	})
 	broken := errors.New("no room")
 	for _, all := range moments()[1:3] {
-		l := jobLines{out: failing{broken}, err: failing{broken}, said: map[string]string{}}
+		l := jobLines{out: failing{broken}, err: failing{broken}}
 		if err := l.show(all); !errors.Is(err, broken) {
 			t.Errorf("when it cannot print, it returns %v", err)
 		}
 	}
+}
+
+// TestJobLinesTwice has two restorations of one backup in progress, since another
+// one is between them.
+func TestJobLinesTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		l := jobLines{out: &out, err: &out}
+		for _, restorations := range [][]api.Progress{
+			{at(cairn.JobInProgress, 20), at(cairn.JobInitialized, 0)},
+			{at(cairn.JobInProgress, 20), at(cairn.JobInitialized, 0)},
+			{at(cairn.JobCompleted, 100), at(cairn.JobInProgress, 0)},
+			{at(cairn.JobCompleted, 100)},
+			{},
+		} {
+			if err := l.show(progress(nil, restorations)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		var got []string
+		for line := range strings.Lines(out.String()) {
+			got = append(got, strings.Join(strings.Fields(line)[2:4], " "))
+		}
+		want := []string{"IN-PROGRESS 20", "INITIALIZED 0", "COMPLETED 100", "IN-PROGRESS 0", "COMPLETED 100", "in progress"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
 }
 
 // TestJobTable draws the table in its place: what is on the screen at last is what
