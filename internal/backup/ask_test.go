@@ -21,11 +21,12 @@ import (
 // back, whatever ctx says.
 type deaf struct {
 	bucket.Bucket
-	gone atomic.Pointer[chan struct{}] // closed when it is back; nil while it is there
+	gone  atomic.Pointer[chan struct{}] // closed when it is back; nil while it is there
+	after atomic.Int64                  // how many calls are answered all the same
 }
 
 func (d *deaf) hang() {
-	if back := d.gone.Load(); back != nil {
+	if back := d.gone.Load(); back != nil && d.after.Add(-1) < 0 {
 		<-*back
 	}
 }
@@ -107,6 +108,42 @@ func TestDeafBucket(t *testing.T) {
 		}
 		if _, err := fresh.List(t.Context()); err != nil {
 			t.Errorf("when it is back: %v", err)
+		}
+	})
+}
+
+// TestDeafBucketRestore cancels a restoration from a cloud that does not answer: it
+// ends, and another one can begin.
+func TestDeafBucketRestore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &deaf{Bucket: stores.New(t)}
+		h := newHouse(t, store)
+		h.apply(doc("a", "", 10))
+		b := h.create()
+		gone := errors.New("gone")
+		for left := range 8 { // calls that are still answered
+			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, gone)
+			store.after.Store(int64(left))
+			store.leave()
+			ended := make(chan error)
+			go func() {
+				_, err := h.engine.Restore(ctx, "job", b.ID, func(cairn.Backup, cairn.Progress) {})
+				ended <- err
+			}()
+			select {
+			case err := <-ended:
+				if err != nil && !errors.Is(err, gone) {
+					t.Errorf("after %d calls: %v", left, err)
+				}
+			case <-time.After(time.Hour):
+				t.Errorf("after %d calls, the restoration does not end", left)
+				store.come()
+				<-ended
+				store.leave()
+			}
+			cancel()
+			store.come()
+			synctest.Wait()
 		}
 	})
 }

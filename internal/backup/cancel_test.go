@@ -405,8 +405,8 @@ func TestCancelFirst(t *testing.T) {
 
 // TestCancelSilent cancels jobs of a store that does not answer one of their calls.
 // If the call hears of that, as on a network, Cancel returns at once; if not, as on
-// a folder whose server is gone, when the store is back. The manifest is waited for
-// in either case.
+// a folder whose server is gone, that of a restoration does too, and that of a
+// creation when the store is back. The manifest is waited for in either case.
 func TestCancelSilent(t *testing.T) {
 	s := newScene(t, small())
 	for _, op := range []operation{create, restore} {
@@ -453,8 +453,8 @@ func (s scene) cancelSilent(t *testing.T, op operation, call string, hears bool)
 	defer cancel()
 	err := j.Cancel(ctx, job.Kind, job.Backup.ID)
 	took := time.Since(begin)
-	connecting := call == "get cairn.json 1" // which is left to itself
-	prompt := (hears || connecting) && call != "put backups 1"
+	alone := op == restore || call == "get cairn.json 1" // what only asks is left to itself
+	prompt := (hears || alone) && call != "put backups 1"
 	if prompt != (err == nil) || prompt != (took == 0) || !prompt && !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Cancel returned %v after %s", err, took)
 	}
