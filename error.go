@@ -48,6 +48,7 @@ const (
 	CodeBackupNotFound  Code = "backup_not_found"    // the cloud has no such backup
 	CodeBackupIsPartial Code = "backup_is_partial"   // the backup holds chosen assets, not a database
 	CodeJobNotFound     Code = "job_not_found"       // nothing is known of such a creation or restoration
+	CodeQueueFull       Code = "queue_full"          // too many creations and restorations wait
 	CodeNotInProgress   Code = "not_in_progress"     // there is no such creation or restoration to cancel
 	CodeCanceled        Code = "canceled"            // somebody cancelled it
 	CodeNothingToUndo   Code = "nothing_to_undo"     // no restoration has replaced a database

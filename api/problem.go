@@ -66,6 +66,7 @@ var statuses = map[cairn.Code]int{
 	cairn.CodeBackupNotFound:  http.StatusInternalServerError, // the original API has no 404 there
 	cairn.CodeBackupIsPartial: http.StatusInternalServerError,
 	cairn.CodeJobNotFound:     http.StatusNotFound,
+	cairn.CodeQueueFull:       http.StatusInternalServerError,
 	cairn.CodeNotInProgress:   http.StatusInternalServerError, // as the original API declares it
 	cairn.CodeCanceled:        http.StatusInternalServerError,
 	cairn.CodeNothingToUndo:   http.StatusConflict,

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"errors"
+	"fmt"
 
 	"cairn"
 )
@@ -52,6 +53,15 @@ func endedFirst(kind cairn.JobKind, err error) *cairn.Error {
 		e.Hint = "cairn backup delete ID takes it out of the cloud."
 	}
 	return e
+}
+
+// queueFull says that no more can wait.
+func queueFull() *cairn.Error {
+	return &cairn.Error{
+		Code:    cairn.CodeQueueFull,
+		Message: fmt.Sprintf("%d creations and restorations wait already, so this one was not begun.", mostQueued),
+		Hint:    "cairn backup watch (GET /backups/streamed/progress) shows them, and cairn backup cancel ID takes one out.",
+	}
 }
 
 // tooSlow is the end of a feed.

@@ -70,6 +70,9 @@ type History interface {
 const (
 	// keptJobs is how many ended jobs of each kind are remembered.
 	keptJobs = 100
+	// mostQueued is how many jobs can wait: a client that asks again each time that
+	// it gives up must not fill the daemon.
+	mostQueued = 256
 	// keptEnds is how many jobs can end before a feed has to have heard of them.
 	keptEnds = 1000
 	// tellEvery is how often those who watch hear how far a job is, at most.
@@ -151,8 +154,8 @@ func (j *Jobs) Close() {
 }
 
 // Create begins a backup of the whole database. Its errors are
-// cairn.CodeShuttingDown and the cause of a ctx that has ended; the job fails
-// with those of Engine.Create.
+// cairn.CodeShuttingDown, cairn.CodeQueueFull when 256 jobs wait, and the cause of
+// a ctx that has ended; the job fails with those of Engine.Create.
 func (j *Jobs) Create(ctx context.Context) (cairn.Watch, error) {
 	b := j.cfg.Engine.NewBackup(cairn.ScopeAll)
 	return j.enter(ctx, j.cfg.NewID(), cairn.Creation, b, func(ctx context.Context, report reporter) (cairn.Backup, error) {

@@ -348,6 +348,31 @@ func TestBound(t *testing.T) {
 	})
 }
 
+// TestQueueFull asks for more than can wait: nothing is begun, but what joins, until
+// one has left.
+func TestQueueFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := setUp()
+		defer f.Close()
+		f.restore(t.Context(), "A")
+		var last *answer
+		for range 256 {
+			last = f.create(t.Context())
+		}
+		f.create(t.Context()).check(t, "", cairn.CodeQueueFull)
+		f.undo(t.Context()).check(t, "", cairn.CodeQueueFull)
+		joined := f.restore(t.Context(), "A")
+		if n := len(f.List()); n != 257 || last.returned() || joined.returned() {
+			t.Errorf("there are %d jobs, want 257", n)
+		}
+		f.engine.last(t, "restore A").end <- ending{backup: backup("A")}
+		joined.check(t, "A", "")
+		if f.create(t.Context()).returned() {
+			t.Error("one that has left leaves no room")
+		}
+	})
+}
+
 // TestBoundRecovered has a history that is longer than what is remembered.
 func TestBoundRecovered(t *testing.T) {
 	f := setUp()

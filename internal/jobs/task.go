@@ -62,6 +62,9 @@ func (j *Jobs) enter(ctx context.Context, id string, kind cairn.JobKind, backup 
 	if same := j.same(t); same != nil {
 		return j.watch(same), nil
 	}
+	if len(j.queue) > mostQueued { // and one of them runs
+		return nil, queueFull()
+	}
 	t.ctx, t.cancel = context.WithCancelCause(j.life)
 	j.queue = append(j.queue, t)
 	if len(j.queue) == 1 {
