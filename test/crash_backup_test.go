@@ -20,7 +20,7 @@ import (
 // often. TestCrashJobs does so too.
 const (
 	crashRounds   = 10
-	crashRoundsS3 = 5
+	crashRoundsS3 = 7
 )
 
 // TestCrashRestore kills the daemon at a random moment of a restoration, again
@@ -409,7 +409,7 @@ func crashMoments(random *rand.Rand, n int, seen func() string) []crashMoment {
 		case i == 0:
 			moments[i].part = 100
 		case i%2 == 0:
-			moments[i].part = (float64(i) + 2*random.Float64()) / float64(n)
+			moments[i].part = (float64(i-2) + 2*random.Float64()) / float64(n-2)
 		default:
 			moments[i].seen = seen
 			moments[i].after = time.Duration(random.Float64() * random.Float64() * float64(80*time.Millisecond))
