@@ -17,10 +17,11 @@ import (
 )
 
 // How often the daemon is killed, unless CAIRN_LONG is set: then ten times as
-// often. TestCrashJobs does so too.
+// often. Together they are 25 times amid a restoration, and amid a creation, and once
+// behind it on each store. TestCrashJobs does so too.
 const (
-	crashRounds   = 10
-	crashRoundsS3 = 7
+	crashRounds   = 19
+	crashRoundsS3 = 8
 )
 
 // TestCrashRestore kills the daemon at a random moment of a restoration, again
