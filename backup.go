@@ -62,19 +62,6 @@ func ParseBackupID(id string) (b Backup, ok bool) {
 	return Backup{ID: id, Version: id[:i], Timestamp: id[i+1:], Created: t.Truncate(time.Millisecond)}, true
 }
 
-// Restorable returns nil when the database can be replaced by the backup, or an
-// error of [CodeBackupIsPartial].
-func (b Backup) Restorable() error {
-	if b.Scope == ScopeAll {
-		return nil
-	}
-	return &Error{
-		Code:    CodeBackupIsPartial,
-		Message: "The backup " + Quote(b.ID) + " holds chosen assets only. Restoring it would replace everything else by them.",
-		Hint:    "Restore a backup of the whole database; cairn backup list shows them.",
-	}
-}
-
 // A Base is a backup that a generation knows it can build on.
 type Base struct {
 	Cloud    string // id of the cloud that holds it

@@ -69,8 +69,12 @@ func (e *Engine) restore(ctx context.Context, c *cloud.Cloud, job, id string, re
 		return m.Backup, err
 	}
 	b := m.Backup
-	if err := b.Restorable(); err != nil {
-		return b, err
+	if b.Scope != cairn.ScopeAll {
+		return b, &cairn.Error{
+			Code:    cairn.CodeBackupIsPartial,
+			Message: "The backup " + cairn.Quote(id) + " holds chosen assets only. Restoring it would replace everything else by them.",
+			Hint:    "Restore a backup of the whole database; cairn backup list shows them.",
+		}
 	}
 	report(b, cairn.Progress{Total: b.JSONBytes})
 	held := contents{Segments: m.Segments}

@@ -35,10 +35,8 @@ func (s *Server) restoration(id string) beginning {
 	b := cairn.Backup{ID: id}
 	return beginning{
 		ready: func(ctx context.Context) (err error) {
-			if b, err = s.cfg.Backups.Backup(ctx, id); err != nil {
-				return err
-			}
-			return b.Restorable()
+			b, err = s.cfg.Backups.Backup(ctx, id)
+			return err
 		},
 		begin: func(ctx context.Context) (cairn.Watch, error) { return s.cfg.Jobs.Restore(ctx, b) },
 	}
