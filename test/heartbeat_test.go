@@ -37,6 +37,7 @@ import (
 	"cairn/internal/httpapi"
 	"cairn/internal/jobs"
 	"cairn/test/harness"
+	"cairn/test/pipe"
 	"cairn/test/s3server"
 )
 
@@ -119,7 +120,7 @@ func checkBeats(t *testing.T, path string, r recording) {
 // slowDaemon is the parts of a daemon, in a bubble.
 type slowDaemon struct {
 	engine  *backup.Engine
-	pipes   *pipes
+	pipes   *pipe.Listener
 	slow    atomic.Bool // the next call that is about a part is
 	failing atomic.Bool
 }
@@ -127,7 +128,7 @@ type slowDaemon struct {
 func startSlow(t *testing.T) *slowDaemon {
 	dir := t.TempDir()
 	log := slog.New(slog.DiscardHandler)
-	d := &slowDaemon{pipes: &pipes{arriving: make(chan net.Conn), closed: make(chan struct{})}}
+	d := &slowDaemon{pipes: pipe.Listen()}
 	closed := func(what io.Closer) {
 		t.Cleanup(func() {
 			if err := what.Close(); err != nil {
@@ -191,8 +192,10 @@ func (d *slowDaemon) outcome(c faults.Call) (o faults.Outcome) {
 // record sends a request and returns what comes until its answer is over.
 func (d *slowDaemon) record(t *testing.T, path string) (r recording) {
 	t.Helper()
-	client, server := net.Pipe()
-	d.pipes.arriving <- server
+	client, err := d.pipes.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer client.Close()
 	begun := time.Now()
 	if _, err := fmt.Fprintf(client, "POST %s HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n", path); err != nil {
@@ -213,25 +216,6 @@ func (d *slowDaemon) record(t *testing.T, path string) (r recording) {
 		}
 	}
 }
-
-// pipes is a net.Listener.
-type pipes struct {
-	arriving chan net.Conn
-	closed   chan struct{}
-	once     sync.Once
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case conn := <-p.arriving:
-		return conn, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{} }
-func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
 
 // replay starts a server that answers with recordings, and returns its URL.
 func replay(t *testing.T, answers map[string]recording) string {

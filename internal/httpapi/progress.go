@@ -261,6 +261,8 @@ func (s *Server) follow(ctx context.Context, next func(context.Context) (state, 
 	for {
 		st, err := until(ctx, time.Now().Add(s.cfg.Pulse), next)
 		switch {
+		case errors.Is(err, errPulse) && newest == nil:
+			continue // there is nothing to say yet
 		case errors.Is(err, errPulse):
 			err = send(newest)
 		case err == nil:

@@ -123,6 +123,24 @@ func TestStreamStalls(t *testing.T) {
 	}
 }
 
+// TestStreamUnknownYet has the history of jobs take a minute for a job that began:
+// nothing is said before it, and nothing twice.
+func TestStreamUnknownYet(t *testing.T) {
+	for _, transport := range transports {
+		perform(t, func(t *testing.T, s *stage) {
+			s.history.hold = make(chan struct{})
+			time.AfterFunc(time.Minute, func() { close(s.history.hold) })
+			begun := time.Now()
+			st := s.open(restoring, transport)
+			events := st.rest()
+			checkStory(t, transport, events, cairn.JobCompleted)
+			if took := time.Since(begun); took < time.Minute {
+				t.Errorf("%s: the stream was over after %s", transport, took)
+			}
+		})
+	}
+}
+
 // TestStreamPulse has nothing change for a while: the newest state is said again,
 // so that nobody takes the stream for dead.
 func TestStreamPulse(t *testing.T) {

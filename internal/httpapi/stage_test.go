@@ -25,6 +25,7 @@ import (
 	"cairn/api"
 	"cairn/internal/httpapi"
 	"cairn/internal/jobs"
+	"cairn/test/pipe"
 )
 
 // A stage is a server with the jobs of the daemon, whose work the test does. It is
@@ -39,9 +40,10 @@ type stage struct {
 	server  *httpapi.Server
 	http    *http.Server
 	cut     context.CancelFunc // ends the contexts of all requests
-	pipes   *pipes
+	pipes   *pipe.Listener
 	client  *http.Client // holds answers to the specification
 	log     *logbook
+	history *history
 	stopped bool // by the test
 }
 
@@ -53,15 +55,16 @@ func perform(t *testing.T, fn func(*testing.T, *stage), changes ...func(*httpapi
 
 func newStage(t *testing.T, changes ...func(*httpapi.Config)) *stage {
 	s := &stage{
-		t:      t,
-		engine: &actor{},
-		cloud:  &fakeCloud{backups: []cairn.Backup{sample()}},
-		device: &fakeDevice{},
-		log:    &logbook{},
-		pipes:  &pipes{arriving: make(chan net.Conn), closed: make(chan struct{})},
+		t:       t,
+		engine:  &actor{},
+		cloud:   &fakeCloud{backups: []cairn.Backup{sample()}},
+		device:  &fakeDevice{},
+		log:     &logbook{},
+		history: &history{},
+		pipes:   pipe.Listen(),
 	}
 	s.engine.cloud = s.cloud
-	s.jobs = jobs.New(jobs.Config{Engine: s.engine, History: memory{}, Log: slog.New(slog.DiscardHandler)})
+	s.jobs = jobs.New(jobs.Config{Engine: s.engine, History: s.history, Log: slog.New(slog.DiscardHandler)})
 	cfg := httpapi.Config{
 		Documents: noDocuments{}, Device: s.device, Backups: s.cloud, Jobs: s.jobs,
 		Spool: t.TempDir(), Log: slog.New(s.log),
@@ -81,7 +84,7 @@ func newStage(t *testing.T, changes ...func(*httpapi.Config)) *stage {
 		defer close(served)
 		_ = s.http.Serve(s.pipes) // until it is closed
 	}()
-	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return s.pipes.dial() }}
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return s.pipes.Dial() }}
 	s.client = &http.Client{Transport: validator{t, transport}}
 	t.Cleanup(func() {
 		if !s.stopped {
@@ -99,35 +102,6 @@ func newStage(t *testing.T, changes ...func(*httpapi.Config)) *stage {
 	})
 	return s
 }
-
-// pipes is a net.Listener.
-type pipes struct {
-	arriving chan net.Conn
-	closed   chan struct{}
-	once     sync.Once
-}
-
-func (p *pipes) dial() (net.Conn, error) {
-	client, server := net.Pipe()
-	select {
-	case p.arriving <- server:
-		return client, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case conn := <-p.arriving:
-		return conn, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{} }
-func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
 
 // An actor is an Engine that does what the test says.
 type actor struct {
@@ -197,12 +171,19 @@ func (a *actor) Backup(ctx context.Context, id string) (cairn.Backup, error) {
 	return a.cloud.Backup(ctx, id)
 }
 
-// memory is a jobs.History that keeps nothing.
-type memory struct{}
+// history is a jobs.History that keeps nothing.
+type history struct {
+	hold chan struct{} // what saving waits for, if not nil
+}
 
-func (memory) SaveJob(context.Context, cairn.Job) error    { return nil }
-func (memory) ForgetJobs(context.Context, ...string) error { return nil }
-func (memory) Jobs(context.Context) ([]cairn.Job, error)   { return nil, nil }
+func (h *history) SaveJob(context.Context, cairn.Job) error {
+	if h.hold != nil {
+		<-h.hold
+	}
+	return nil
+}
+func (*history) ForgetJobs(context.Context, ...string) error { return nil }
+func (*history) Jobs(context.Context) ([]cairn.Job, error)   { return nil, nil }
 
 // noDocuments is an empty database.
 type noDocuments struct{ httpapi.Documents }
@@ -423,7 +404,7 @@ type piece struct {
 // record sends the text of a request, and reads whatever comes.
 func (s *stage) record(request string) *recorder {
 	s.t.Helper()
-	conn, err := s.pipes.dial()
+	conn, err := s.pipes.Dial()
 	if err != nil {
 		s.t.Fatal(err)
 	}
