@@ -159,6 +159,20 @@ const questions = 32
 // that ends: a folder on a server that is gone may keep a system call waiting for
 // ever, whatever ctx says. Then fn goes on by itself.
 func ask[T any](ctx context.Context, e *Engine, fn func() (T, error)) (T, error) {
+	return askFor(ctx, e, 0, fn)
+}
+
+// deafTime is how long what a job asks may take to hear that the job ends.
+const deafTime = 2 * time.Second
+
+// askDuring is ask for a job, of which nothing shall go on when it has ended: only
+// what does not hear of ctx within two seconds is left to itself.
+func askDuring[T any](ctx context.Context, e *Engine, fn func() (T, error)) (T, error) {
+	return askFor(ctx, e, deafTime, fn)
+}
+
+// askFor is ask that waits for so long for fn when ctx has ended.
+func askFor[T any](ctx context.Context, e *Engine, patience time.Duration, fn func() (T, error)) (T, error) {
 	var none T
 	select {
 	case e.asking <- struct{}{}:
@@ -183,8 +197,15 @@ func ask[T any](ctx context.Context, e *Engine, fn func() (T, error)) (T, error)
 	case a := <-answers:
 		return a.value, a.err
 	case <-ctx.Done():
-		return none, context.Cause(ctx)
 	}
+	if patience > 0 {
+		select {
+		case a := <-answers:
+			return a.value, a.err
+		case <-time.After(patience):
+		}
+	}
+	return none, context.Cause(ctx)
 }
 
 // Connect opens the cloud unless it is open. When ctx ends before that, the cause

@@ -54,17 +54,17 @@ func (e *Engine) Restore(ctx context.Context, job, id string, report Report) (ca
 
 // check looks at whether the place is still the same cloud.
 func (e *Engine) check(ctx context.Context, c *cloud.Cloud) error {
-	_, err := ask(ctx, e, func() (struct{}, error) { return struct{}{}, c.Check(ctx) })
+	_, err := askDuring(ctx, e, func() (struct{}, error) { return struct{}{}, c.Check(ctx) })
 	return err
 }
 
-// restore only asks the bucket: so it ends when ctx does, whether there is an
+// restore only asks the bucket: so it ends soon after ctx, whether there is an
 // answer or not.
 func (e *Engine) restore(ctx context.Context, c *cloud.Cloud, job, id string, report Report) (cairn.Backup, error) {
 	if err := e.check(ctx, c); err != nil {
 		return cairn.Backup{}, err
 	}
-	m, err := ask(ctx, e, func() (cloud.Manifest, error) { return c.Manifest(ctx, id) })
+	m, err := askDuring(ctx, e, func() (cloud.Manifest, error) { return c.Manifest(ctx, id) })
 	if err != nil {
 		return m.Backup, err
 	}
@@ -81,7 +81,7 @@ func (e *Engine) restore(ctx context.Context, c *cloud.Cloud, job, id string, re
 	var plain int64
 	for _, s := range m.Segments {
 		plain += s.Plain
-		parts, err := ask(ctx, e, func() ([]segment.Part, error) { return c.Parts(ctx, s) })
+		parts, err := askDuring(ctx, e, func() ([]segment.Part, error) { return c.Parts(ctx, s) })
 		if err != nil {
 			return b, err
 		}
@@ -155,7 +155,7 @@ func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment
 			return context.Cause(ctx)
 		}
 		defer transfers.Release(1)
-		object, err := ask(ctx, e, func() ([]byte, error) { return c.Read(ctx, f.part.Object, objects.get(f.part.Size)) })
+		object, err := askDuring(ctx, e, func() ([]byte, error) { return c.Read(ctx, f.part.Object, objects.get(f.part.Size)) })
 		if err == nil {
 			f.object <- object
 		}
