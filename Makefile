@@ -46,7 +46,8 @@ test-long: deps build $(S3) ## the tests at full size
 unit: $(S3) ## the tests of the packages, with the race detector
 	CGO_ENABLED=1 scripts/gotest.sh -race -timeout 20m $$(go list ./... | grep -vE '^cairn/test(/|$$)')
 
-stores: $(S3) ## the tests of the engine on a folder and on an S3 server
+stores: $(S3) ## the tests of the engine on a folder and on an S3 server, and large requests
+	scripts/gotest.sh -timeout 20m -run '^TestLarge' ./internal/httpapi
 	CAIRN_TEST_STORE=folder scripts/gotest.sh -timeout 20m $(ENGINE)
 	CAIRN_TEST_STORE=s3 scripts/gotest.sh -timeout 20m $(ENGINE)
 

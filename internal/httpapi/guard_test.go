@@ -126,10 +126,16 @@ func (c guardCase) request() string {
 	return r.String() + "\r\n"
 }
 
-// TestGuard sends every combination of the tables.
+// TestGuard sends one in eleven of the combinations of the tables, and TestLargeGuard
+// all of them.
 func TestGuard(t *testing.T) {
 	t.Parallel()
-	d := start(t)
+	start(t).guard(11)
+}
+
+// guard sends one in share of all combinations of the tables.
+func (d *daemon) guard(share int) {
+	d.t.Helper()
 	before := d.db.Stats()
 	var known sync.Map
 	var workers sync.WaitGroup
@@ -138,11 +144,14 @@ func TestGuard(t *testing.T) {
 			c := d.dial()
 			c.known = &known
 			defer func() { c.Close() }()
+			n := 0
 			for origin := range guardOrigins {
 				for fetch := range guardFetches {
 					for method := range guardMethods {
 						for path := range guardPaths {
-							c = d.guarded(c, guardCase{host, origin, fetch, method, path})
+							if n++; n%share == host%share {
+								c = d.guarded(c, guardCase{host, origin, fetch, method, path})
+							}
 						}
 					}
 				}
@@ -151,7 +160,7 @@ func TestGuard(t *testing.T) {
 	}
 	workers.Wait()
 	if after := d.db.Stats(); after != before {
-		t.Errorf("the database changed from %+v to %+v", before, after)
+		d.t.Errorf("the database changed from %+v to %+v", before, after)
 	}
 }
 

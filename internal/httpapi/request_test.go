@@ -88,36 +88,6 @@ func TestEmptyBodies(t *testing.T) {
 	}
 }
 
-// TestLargeDocuments sends documents over the bound in bodies under theirs.
-func TestLargeDocuments(t *testing.T) {
-	t.Parallel()
-	d := start(t)
-	d.store(snippet("one", "format", "text"))
-	const mib = 1 << 20
-	large := strings.Repeat("x", 33*mib)
-	d.unchanged(func() {
-		for name, a := range map[string]answer{
-			"create": d.post("/assets/create", strings.Replace(objectRoutes["/assets/create"], `"t"`, `"`+large+`"`, 1)),
-			"update": d.post("/asset/update", strings.Replace(objectRoutes["/asset/update"], "changed", large, 1)),
-			"format": d.post("/format/update/value", strings.Replace(objectRoutes["/format/update/value"], "changed", large, 1)),
-		} {
-			d.refused(name, a, cairn.CodeTooLarge, "bytes of compacted JSON; at most 33554432")
-		}
-		lines := d.ok(d.do("POST", "/v1/documents", api.NDJSON, `{"collection":"c","id":"x","document":{"a":"`+large+`"}}`))
-		if !strings.Contains(lines, `"code":"too_large","detail":"The document is 346`) {
-			t.Errorf("a line: %s", lines)
-		}
-	})
-	// White space does not count, up to the bound of the body.
-	padding := strings.Repeat(" \n\t", 35*mib/3)
-	update := objectRoutes["/asset/update"]
-	d.ok(d.post("/asset/update", update[:1]+padding+update[1:]))
-	d.ok(d.do("POST", "/v1/documents", api.NDJSON, `{"collection":"c","id":"x","document":{"a":`+strings.Repeat(" ", 35*mib)+`1}}`))
-	if got := d.ok(d.get("/v1/documents/c/x")); got != `{"a":1}` {
-		t.Errorf("a document with 35 MiB of white space was stored as %.100q", got)
-	}
-}
-
 // TestHugeBodies sends bodies that have no end in sight: they are refused
 // without being read to it, and without being held in memory.
 func TestHugeBodies(t *testing.T) {
