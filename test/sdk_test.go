@@ -21,23 +21,13 @@ import (
 func TestSDK(t *testing.T) {
 	t.Parallel()
 	sdk := installSDK(t)
-	files, err := filepath.Glob(filepath.Join(sdk, "*.test.mjs"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(files) == 0 {
-		t.Fatal("there are no tests against the SDK")
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".test.mjs"), func(t *testing.T) {
-			t.Parallel()
-			d := harness.Start(t, harness.Options{})
-			v := harness.NewValidator(t, d.URL)
-			if err := nodeTest(t, file, v.URL); err != nil {
-				t.Error(err)
-			}
-		})
-	}
+	eachFile(t, sdk, func(t *testing.T, file string) {
+		d := harness.Start(t, harness.Options{})
+		v := harness.NewValidator(t, d.URL)
+		if err := nodeTest(t, file, v.URL); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestSDKFails checks that tests which fail, are skipped, or are not there
@@ -70,19 +60,27 @@ func TestSDKFails(t *testing.T) {
 func TestStreams(t *testing.T) {
 	t.Parallel()
 	installSDK(t)
-	files, err := filepath.Glob(filepath.Join(harness.Root(t), "sdk", "typescript", "test", "*.test.mjs"))
+	eachFile(t, filepath.Join(harness.Root(t), "sdk", "typescript", "test"), func(t *testing.T, file string) {
+		if err := nodeTest(t, file, ""); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// eachFile runs test for each file of tests in a folder, all at the same time.
+func eachFile(t *testing.T, folder string, test func(t *testing.T, file string)) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, "*.test.mjs"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(files) == 0 {
-		t.Fatal("there are no tests of the package")
+		t.Fatalf("there are no tests in %s", folder)
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".test.mjs"), func(t *testing.T) {
 			t.Parallel()
-			if err := nodeTest(t, file, ""); err != nil {
-				t.Error(err)
-			}
+			test(t, file)
 		})
 	}
 }

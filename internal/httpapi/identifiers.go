@@ -70,28 +70,20 @@ func (s *Server) streamIdentifiers(w http.ResponseWriter, r *http.Request) error
 			return o.Set("asset", id).JSON()
 		})
 	}
-	if err := s.beginStream(); err != nil {
-		return err
-	}
-	defer s.streams.Done()
-	c, err := open(w, r)
-	if err != nil {
-		return err
-	}
-	defer c.close()
-	ctx, writing, end := s.endless(c)
-	defer end()
-	err = s.sendIdentifiers(ctx, writing, c.conn)
-	switch {
-	case s.life.Err() != nil:
-		_ = c.conn.Close(websocket.StatusGoingAway, "the daemon is stopping")
-	case errors.Is(err, errReplaced):
-		_ = c.conn.Close(websocket.StatusServiceRestart, "the database was replaced: connect again")
-	case ctx.Err() == nil && !errors.Is(err, errClientGone):
-		s.cfg.Log.Error("identifier stream failed", "err", err)
-		_ = c.conn.Close(websocket.StatusInternalError, string(cairn.CodeOf(err)))
-	}
-	return nil
+	return s.overSocket(w, r, func(c *socket) {
+		ctx, writing, end := s.endless(c)
+		defer end()
+		err := s.sendIdentifiers(ctx, writing, c.conn)
+		switch {
+		case s.life.Err() != nil:
+			_ = c.conn.Close(websocket.StatusGoingAway, "the daemon is stopping")
+		case errors.Is(err, errReplaced):
+			_ = c.conn.Close(websocket.StatusServiceRestart, "the database was replaced: connect again")
+		case ctx.Err() == nil && !errors.Is(err, errClientGone):
+			s.cfg.Log.Error("identifier stream failed", "err", err)
+			_ = c.conn.Close(websocket.StatusInternalError, string(cairn.CodeOf(err)))
+		}
+	})
 }
 
 // sendIdentifiers sends the state, then changes until ctx ends. It reads what

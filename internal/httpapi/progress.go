@@ -136,9 +136,9 @@ func (s *Server) watchRestoration(w http.ResponseWriter, r *http.Request) error 
 // events where Accept asks for those, what is in progress, and that again at each
 // change; else once. It changes nothing, and tells of no document.
 func (s *Server) watchAll(w http.ResponseWriter, r *http.Request) error {
-	socket, media := websocketRequested(r), streamType(r)
+	overSocket, media := websocketRequested(r), streamType(r)
 	feed := s.cfg.Jobs.Feed()
-	if !socket && media == "" {
+	if !overSocket && media == "" {
 		jobs, err := feed(r.Context())
 		if err != nil {
 			return err
@@ -146,10 +146,6 @@ func (s *Server) watchAll(w http.ResponseWriter, r *http.Request) error {
 		writeJSON(w, api.JSON, http.StatusOK, api.AllProgressOf(jobs))
 		return nil
 	}
-	if err := s.beginStream(); err != nil {
-		return err
-	}
-	defer s.streams.Done()
 	states := func(ctx context.Context) (state, error) {
 		jobs, err := feed(ctx)
 		// Said again, the jobs that have ended would have ended twice.
@@ -161,17 +157,17 @@ func (s *Server) watchAll(w http.ResponseWriter, r *http.Request) error {
 		}
 		return state{now: api.AllProgressOf(jobs), later: api.AllProgressOf(running)}, err
 	}
-	if socket {
-		c, err := open(w, r)
-		if err != nil {
-			return err
-		}
-		defer c.close()
-		ctx, writing, end := s.endless(c)
-		defer end()
-		s.closeSocket(c, s.follow(ctx, states, s.framer(writing, c.conn)))
-		return nil
+	if overSocket {
+		return s.overSocket(w, r, func(c *socket) {
+			ctx, writing, end := s.endless(c)
+			defer end()
+			s.closeSocket(c, s.follow(ctx, states, s.framer(writing, c.conn)))
+		})
 	}
+	if err := s.beginStream(); err != nil {
+		return err
+	}
+	defer s.streams.Done()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
@@ -189,34 +185,29 @@ func (s *Server) jobSocket(w http.ResponseWriter, r *http.Request, job beginning
 	if err := job.ready(r.Context()); err != nil {
 		return err
 	}
-	if err := s.beginStream(); err != nil {
-		return err
-	}
-	defer s.streams.Done()
-	c, err := open(w, r)
-	if err != nil {
-		return err
-	}
-	defer c.close()
+	return s.overSocket(w, r, func(c *socket) { s.closeSocket(c, s.followStarted(r, c, job)) })
+}
+
+// followStarted does the part of jobSocket behind the opening.
+func (s *Server) followStarted(r *http.Request, c *socket, job beginning) error {
 	select {
 	case m, ok := <-c.first:
 		if !ok {
-			return nil // the client is gone, and nothing begins
+			return errClientGone // and nothing begins
 		}
-		err = startFrame(r, m)
+		if err := startFrame(r, m); err != nil {
+			return err
+		}
 	case <-time.After(startAfter):
 	case <-s.life.Done():
-		err = shuttingDown()
+		return shuttingDown()
 	}
-	if err == nil {
-		var watch cairn.Watch
-		// Who said so, or has waited so long, may be gone by now.
-		if watch, err = job.begin(context.WithoutCancel(c.life)); err == nil {
-			err = s.follow(c.life, jobStates(watch), s.framer(c.life, c.conn))
-		}
+	// Who said so, or has waited so long, may be gone by now.
+	watch, err := job.begin(context.WithoutCancel(c.life))
+	if err != nil {
+		return err
 	}
-	s.closeSocket(c, err)
-	return nil
+	return s.follow(c.life, jobStates(watch), s.framer(c.life, c.conn))
 }
 
 // startFrame checks the message that starts a job: SeededBackup, which says

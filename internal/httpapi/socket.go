@@ -28,6 +28,22 @@ type message struct {
 	text []byte
 }
 
+// overSocket opens the websocket that a request asks for and has fn use it. Closing
+// the daemon waits for that. The socket is cut behind fn, unless fn closed it.
+func (s *Server) overSocket(w http.ResponseWriter, r *http.Request, fn func(*socket)) error {
+	if err := s.beginStream(); err != nil {
+		return err
+	}
+	defer s.streams.Done()
+	c, err := open(w, r)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	fn(c)
+	return nil
+}
+
 // open opens the websocket that a request asks for. What its client sends after
 // the first message, of at most 32 KiB, means nothing here. Call close.
 func open(w http.ResponseWriter, r *http.Request) (*socket, error) {

@@ -173,10 +173,10 @@ func (j *Jobs) CreateFrom(ctx context.Context, documents iter.Seq2[cairn.Documen
 }
 
 // Restore begins to replace the live database by a backup, of which all may be
-// known or the ID only. It joins a restoration
-// of the same backup that runs or is in the queue, unless something behind that
-// replaces the database again. Its errors are those of [Jobs.Create]. Nothing is
-// remembered of the restoration of a backup that is not there.
+// known or the ID only. It joins a restoration of the same backup that runs or is in
+// the queue, unless something behind that replaces the database again. Its errors
+// are those of [Jobs.Create]. Nothing is remembered of the restoration of a backup
+// that is not there.
 func (j *Jobs) Restore(ctx context.Context, b cairn.Backup) (cairn.Watch, error) {
 	job := j.cfg.NewID()
 	if b.Bytes == 0 {
