@@ -36,3 +36,28 @@ type Stats struct {
 	Bytes     int64 // of compacted JSON in all documents
 	Digest    Digest
 }
+
+// A Moment is a database as it is at one moment, whatever is written meanwhile.
+// It is lent: its functions end with the first error of theirs or of row, and can
+// be called, one at a time, until whoever lends it returns.
+//
+// As long as it is lent the log of the database cannot shrink, so whoever uses it
+// should not wait for anything slow.
+type Moment struct {
+	Stats Stats
+	// Count counts what changed last in the revisions (after, to].
+	Count func(after, to int64) (Rows, error)
+	// Scan reads the documents of the revisions (after, to], and the deletions
+	// if they are wanted, in the order of revisions. The text of a document is
+	// row's until it returns, and not to be changed. The hash is the one that was
+	// noted when the document was written: who adds them up sees one that is not
+	// that of its text, since Stats.Digest is of them. That of a deletion is zero.
+	Scan func(after, to int64, deletions bool, row func(Document, Hash) error) error
+}
+
+// Rows counts rows of a database.
+type Rows struct {
+	Documents int64
+	Deletions int64
+	Bytes     int64 // of compacted JSON in the documents
+}

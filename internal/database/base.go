@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -76,11 +77,36 @@ func (d *DB) Bases(ctx context.Context, cloud string) (bases []cairn.Base, err e
 	return bases, failure(g.path, rows.Err())
 }
 
-// BeginJournal forgets what earlier creations have uploaded to a cloud: this
-// one begins anew.
-func (d *DB) BeginJournal(ctx context.Context, line, cloud string) error {
+// Journal returns the entries of the parts that creations have uploaded to a cloud
+// without making a backup of them, in the order of the names of the parts.
+func (d *DB) Journal(ctx context.Context, cloud string) (entries [][]byte, err error) {
+	g := d.use()
+	defer d.release(g)
+	rows, err := g.reader.QueryContext(ctx, "SELECT entry FROM journal WHERE cloud = ? ORDER BY part", cloud)
+	if err != nil {
+		return nil, failure(g.path, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var entry []byte
+		if err := rows.Scan(&entry); err != nil {
+			return nil, failure(g.path, err)
+		}
+		entries = append(entries, entry)
+	}
+	return entries, failure(g.path, rows.Err())
+}
+
+// BeginJournal forgets what earlier creations have uploaded to a cloud, but for
+// the parts that this one goes on from.
+func (d *DB) BeginJournal(ctx context.Context, line, cloud string, keep []string) error {
+	kept, err := json.Marshal(append([]string{}, keep...))
+	if err != nil {
+		return err
+	}
 	return d.note(ctx, line, "journal.begin", func(ctx context.Context, g *generation) error {
-		_, err := g.writer.ExecContext(ctx, "DELETE FROM journal WHERE cloud = ?", cloud)
+		_, err := g.writer.ExecContext(ctx,
+			"DELETE FROM journal WHERE cloud = ? AND part NOT IN (SELECT value FROM json_each(?))", cloud, string(kept))
 		return err
 	})
 }

@@ -171,9 +171,19 @@ func TestJournal(t *testing.T) {
 	shut(t, db)
 	db = open(t, dir)
 	check("after a restart", all)
-	if err := db.BeginJournal(t.Context(), line, "x"); err != nil {
-		t.Fatalf("BeginJournal: %v", err)
+	entries, err := db.Journal(t.Context(), "x")
+	if want := [][]byte{[]byte(`{"p":"1"}`), []byte(`{"p":"2"}`)}; err != nil || !cmp.Equal(entries, want) {
+		t.Errorf("Journal = %s, %v, want %s", entries, err, want)
 	}
+	begin := func(keep ...string) {
+		t.Helper()
+		if err := db.BeginJournal(t.Context(), line, "x", keep); err != nil {
+			t.Fatalf("BeginJournal: %v", err)
+		}
+	}
+	begin("2", "3", "'")
+	check("gone on with one", map[string]string{"2": all["2"], "3": all["3"]})
+	begin()
 	check("begun anew", map[string]string{"3": all["3"]})
 	add("x", "4")
 	addBase(t, db, base("y", 1))
@@ -198,7 +208,7 @@ func TestNotesOfAnotherLine(t *testing.T) {
 	for name, err := range map[string]error{
 		"AddBase":      db.AddBase(t.Context(), old, base("x", 2)),
 		"AddJournal":   db.AddJournal(t.Context(), old, "x", "b", "2", []byte(`{}`)),
-		"BeginJournal": db.BeginJournal(t.Context(), old, "x"),
+		"BeginJournal": db.BeginJournal(t.Context(), old, "x", nil),
 	} {
 		if err != nil {
 			t.Errorf("%s of a former line: %v", name, err)

@@ -89,7 +89,7 @@ func TestChecksumFinds(t *testing.T) {
 			return err
 		}
 		scan := func(after int64) error {
-			return db.Scan(t.Context(), after, func(cairn.Stats) error { return nil }, func(doc cairn.Document, _ cairn.Hash) error {
+			return scan(t.Context(), db, after, func(cairn.Stats) error { return nil }, func(doc cairn.Document, _ cairn.Hash) error {
 				if doc.ID == test.id {
 					t.Errorf("%s: it came as %s", test.statement, doc.JSON)
 				}

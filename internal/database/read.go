@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"unsafe"
 
 	"cairn"
@@ -234,7 +235,7 @@ func (d *DB) Verify(ctx context.Context) error {
 
 func (g *generation) verify(ctx context.Context) error {
 	err := g.moment(func(r *sqlitefile.Reader, want cairn.Stats) error {
-		got, newest, err := count(ctx, r)
+		got, newest, err := recount(ctx, r)
 		if err != nil {
 			return err
 		}
@@ -260,9 +261,9 @@ func (g *generation) verify(ctx context.Context) error {
 	return nil
 }
 
-// count reads all rows, and returns what the state row should say of them and
+// recount reads all rows, and returns what the state row should say of them and
 // the newest revision among them.
-func count(ctx context.Context, r *sqlitefile.Reader) (stats cairn.Stats, newest int64, err error) {
+func recount(ctx context.Context, r *sqlitefile.Reader) (stats cairn.Stats, newest int64, err error) {
 	if err := r.Query("SELECT count(*), coalesce(max(revision), 0) FROM deletions"); err != nil {
 		return stats, newest, err
 	}
@@ -270,7 +271,7 @@ func count(ctx context.Context, r *sqlitefile.Reader) (stats cairn.Stats, newest
 		return stats, newest, err
 	}
 	stats.Deletions, newest = r.Int64(0), r.Int64(1)
-	err = scan(ctx, r, 0, func(doc cairn.Document, hash cairn.Hash) error {
+	err = scan(ctx, r, 0, math.MaxInt64, false, func(doc cairn.Document, hash cairn.Hash) error {
 		if cairn.ContentHash(doc.JSON) != hash {
 			return errChecksum
 		}

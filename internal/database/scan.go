@@ -8,44 +8,55 @@ import (
 	"cairn/internal/sqlitefile"
 )
 
-// scanQuery reads all documents in the order in which they came, and
-// scanChangesQuery what changed since a revision.
+// scanQuery reads the documents of a range of revisions, and scanChangesQuery all
+// that changed last in it.
 const (
-	scanQuery        = "SELECT revision, collection, id, crc, hash, json FROM documents ORDER BY revision"
+	scanQuery = `
+		SELECT revision, collection, id, crc, hash, json FROM documents WHERE revision > ?1 AND revision <= ?2
+		ORDER BY revision`
 	scanChangesQuery = `
-		SELECT revision, collection, id, crc, hash, json FROM documents WHERE revision > ?1
+		SELECT revision, collection, id, crc, hash, json FROM documents WHERE revision > ?1 AND revision <= ?2
 		UNION ALL
-		SELECT revision, collection, id, 0, NULL, NULL FROM deletions WHERE revision > ?1
+		SELECT revision, collection, id, 0, NULL, NULL FROM deletions WHERE revision > ?1 AND revision <= ?2
 		ORDER BY 1`
+	// Text is counted by what the head of its row says, without reading it.
+	countQuery = `
+		SELECT count(*), coalesce(sum(octet_length(json)), 0),
+			(SELECT count(*) FROM deletions WHERE revision > ?1 AND revision <= ?2)
+		FROM documents WHERE revision > ?1 AND revision <= ?2`
 )
 
-// Scan shows one consistent moment of the database, whatever is written
-// meanwhile: first its numbers, then each document and each deletion with a
-// revision after the given one, in the order of revisions; after 0, which is
-// all there is, no deletions. It ends with the first error of begin or row.
+// Moment lends look the database as it is now, whatever is written meanwhile, and
+// returns what look does.
 //
-// The text of a document is row's until it returns, and not to be changed: it
-// lies in SQLite's memory. The hash is the one that was noted when the document
-// was written. The digest in the numbers is of these hashes, so who adds them up
-// sees one that is not; that of a deletion is zero.
-//
-// While it runs the write-ahead log cannot shrink, so row should not wait for
-// anything slow.
-func (d *DB) Scan(ctx context.Context, after int64, begin func(cairn.Stats) error, row func(cairn.Document, cairn.Hash) error) error {
+// Texts lie in SQLite's memory as long as a row is looked at.
+func (d *DB) Moment(ctx context.Context, look func(cairn.Moment) error) error {
 	g := d.use()
 	defer d.release(g)
-	var refused error
+	var done error
 	err := g.moment(func(r *sqlitefile.Reader, stats cairn.Stats) error {
-		if refused = begin(stats); refused != nil {
-			return refused
-		}
-		return scan(ctx, r, after, func(doc cairn.Document, hash cairn.Hash) error {
-			refused = row(doc, hash)
-			return refused
+		done = look(cairn.Moment{
+			Stats: stats,
+			Count: func(after, to int64) (cairn.Rows, error) {
+				rows, err := count(r, after, to)
+				return rows, failure(g.path, err)
+			},
+			Scan: func(after, to int64, deletions bool, row func(cairn.Document, cairn.Hash) error) error {
+				var refused error
+				err := scan(ctx, r, after, to, deletions, func(doc cairn.Document, hash cairn.Hash) error {
+					refused = row(doc, hash)
+					return refused
+				})
+				if refused != nil {
+					return refused
+				}
+				return failure(g.path, err)
+			},
 		})
+		return nil
 	})
-	if refused != nil {
-		return refused
+	if done != nil {
+		return done
 	}
 	return failure(g.path, err)
 }
@@ -81,14 +92,25 @@ func (g *generation) moment(look func(*sqlitefile.Reader, cairn.Stats) error) er
 	return look(r, stats)
 }
 
-// scan hands on what a reader sees after a revision. A row without json is a
-// deletion.
-func scan(ctx context.Context, r *sqlitefile.Reader, after int64, row func(cairn.Document, cairn.Hash) error) error {
-	query, args := scanQuery, []int64(nil)
-	if after > 0 {
-		query, args = scanChangesQuery, []int64{after}
+// count counts what a reader sees of a range of revisions.
+func count(r *sqlitefile.Reader, after, to int64) (rows cairn.Rows, err error) {
+	if err := r.Query(countQuery, after, to); err != nil {
+		return rows, err
 	}
-	if err := r.Query(query, args...); err != nil {
+	if _, err := r.Next(); err != nil { // there is always one
+		return rows, err
+	}
+	return cairn.Rows{Documents: r.Int64(0), Bytes: r.Int64(1), Deletions: r.Int64(2)}, nil
+}
+
+// scan hands on what a reader sees of a range of revisions. A row without json is
+// a deletion.
+func scan(ctx context.Context, r *sqlitefile.Reader, after, to int64, deletions bool, row func(cairn.Document, cairn.Hash) error) error {
+	query := scanQuery
+	if deletions {
+		query = scanChangesQuery
+	}
+	if err := r.Query(query, after, to); err != nil {
 		return err
 	}
 	var doc cairn.Document

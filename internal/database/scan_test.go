@@ -18,6 +18,17 @@ import (
 	"cairn/internal/database"
 )
 
+// scan has begin see the numbers of a moment, and row the documents after a
+// revision; with another one than 0 the deletions as well.
+func scan(ctx context.Context, db *database.DB, after int64, begin func(cairn.Stats) error, row func(cairn.Document, cairn.Hash) error) error {
+	return db.Moment(ctx, func(m cairn.Moment) error {
+		if err := begin(m.Stats); err != nil {
+			return err
+		}
+		return m.Scan(after, m.Stats.Revision, after > 0, row)
+	})
+}
+
 // scanned returns what a scan shows.
 func scanned(t *testing.T, db *database.DB, after int64) (stats cairn.Stats, rows []cairn.Document) {
 	t.Helper()
@@ -29,7 +40,7 @@ func scannedWhile(t *testing.T, db *database.DB, after int64, during func()) (st
 	t.Helper()
 	rows = []cairn.Document{}
 	begun := 0
-	err := db.Scan(t.Context(), after, func(s cairn.Stats) error {
+	err := scan(t.Context(), db, after, func(s cairn.Stats) error {
 		stats = s
 		begun++
 		during()
@@ -77,6 +88,7 @@ func TestScan(t *testing.T) {
 				t.Errorf("CountChanges after %d: %d, %v, want %d", after, n, err, want)
 			}
 		}
+		checkRange(t, db, m, g.Int64N(m.revision+1), g.Int64N(m.revision+2))
 		if i == 6 {
 			replace(t, db, "job", m.changes("", 0))
 		}
@@ -85,6 +97,56 @@ func TestScan(t *testing.T) {
 			m.apply(d)
 		}
 		apply(t, db, docs...)
+	}
+}
+
+// checkRange has a range of revisions read and counted, with deletions and
+// without.
+func checkRange(t *testing.T, db *database.DB, m *model, after, to int64) {
+	t.Helper()
+	var want cairn.Rows
+	for _, d := range m.changes("", after) {
+		switch {
+		case d.Revision > to:
+		case d.Deleted():
+			want.Deletions++
+		default:
+			want.Documents++
+			want.Bytes += int64(len(d.JSON))
+		}
+	}
+	err := db.Moment(t.Context(), func(moment cairn.Moment) error {
+		if got, err := moment.Count(after, to); err != nil || got != want {
+			t.Errorf("(%d, %d]: counted %+v, %v, want %+v", after, to, got, err, want)
+		}
+		for _, deletions := range []bool{false, true} {
+			var got cairn.Rows
+			last := after
+			err := moment.Scan(after, to, deletions, func(d cairn.Document, _ cairn.Hash) error {
+				if d.Revision <= last || d.Revision > to {
+					t.Errorf("(%d, %d]: revision %d after %d", after, to, d.Revision, last)
+				}
+				last = d.Revision
+				if d.Deleted() {
+					got.Deletions++
+				} else {
+					got.Documents++
+					got.Bytes += int64(len(d.JSON))
+				}
+				return nil
+			})
+			want := want
+			if !deletions {
+				want.Deletions = 0
+			}
+			if err != nil || got != want {
+				t.Errorf("(%d, %d] with deletions %t: scanned %+v, %v, want %+v", after, to, deletions, got, err, want)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 
@@ -141,7 +203,7 @@ func TestScanBlocksNobody(t *testing.T) {
 		_, err := db.Apply(t.Context(), []cairn.Document{put(id, fmt.Sprintf(`{"n":%d}`, n)), put(fmt.Sprint("new", n), `{}`), remove("a05")})
 		return err
 	}
-	err := db.Scan(t.Context(), 0, func(cairn.Stats) error { return write("a00") }, func(d cairn.Document, _ cairn.Hash) error {
+	err := scan(t.Context(), db, 0, func(cairn.Stats) error { return write("a00") }, func(d cairn.Document, _ cairn.Hash) error {
 		if d.ID != someNames(6)[n] || len(d.JSON) < 1000 {
 			t.Errorf("row %d is %s of %d bytes", n, d.ID, len(d.JSON))
 		}
@@ -166,7 +228,7 @@ func TestScanErrors(t *testing.T) {
 		"of a context": context.Canceled,
 	} {
 		for _, after := range []int64{0, 1} {
-			err := db.Scan(t.Context(), after, func(cairn.Stats) error { return refusal }, func(cairn.Document, cairn.Hash) error {
+			err := scan(t.Context(), db, after, func(cairn.Stats) error { return refusal }, func(cairn.Document, cairn.Hash) error {
 				t.Error("a row after begin refused")
 				return nil
 			})
@@ -174,7 +236,7 @@ func TestScanErrors(t *testing.T) {
 				t.Errorf("%s: Scan = %v, want what begin returned", name, err)
 			}
 			rows := 0
-			err = db.Scan(t.Context(), after, func(cairn.Stats) error { return nil }, func(cairn.Document, cairn.Hash) error {
+			err = scan(t.Context(), db, after, func(cairn.Stats) error { return nil }, func(cairn.Document, cairn.Hash) error {
 				rows++
 				return refusal
 			})
@@ -184,7 +246,7 @@ func TestScanErrors(t *testing.T) {
 		}
 	}
 	for range 50 { // more than there are connections
-		if err := db.Scan(t.Context(), 0, func(cairn.Stats) error { return errRefused }, nil); err != errRefused {
+		if err := scan(t.Context(), db, 0, func(cairn.Stats) error { return errRefused }, nil); err != errRefused {
 			t.Fatalf("Scan: %v", err)
 		}
 	}
@@ -192,7 +254,7 @@ func TestScanErrors(t *testing.T) {
 	defer cancel()
 	for _, already := range []bool{false, true} {
 		rows := 0
-		err := db.Scan(ctx, 0, func(cairn.Stats) error { return nil }, func(cairn.Document, cairn.Hash) error {
+		err := scan(ctx, db, 0, func(cairn.Stats) error { return nil }, func(cairn.Document, cairn.Hash) error {
 			rows++
 			cancel()
 			return nil

@@ -51,7 +51,7 @@ func TestReadersAcrossReplace(t *testing.T) {
 	}
 	rest(3)
 	replaced := []cairn.Document{at(1, put("a05", `{"restored":true}`)), at(90, long("new", 1))}
-	err := db.Scan(t.Context(), 0, func(cairn.Stats) error {
+	err := scan(t.Context(), db, 0, func(cairn.Stats) error {
 		replace(t, db, "job", replaced)
 		apply(t, db, put("a06", `{"later":true}`), remove("new"))
 		return nil
@@ -234,7 +234,7 @@ func TestSwapWakes(t *testing.T) {
 			return db.AddBase(t.Context(), old.Line, cairn.Base{Cloud: "c", Backup: "b", Segments: []byte(`[]`)})
 		}, false},
 		{"a journal", func() error {
-			return errors.Join(db.BeginJournal(t.Context(), old.Line, "c"), db.AddJournal(t.Context(), old.Line, "c", "b", "p", []byte(`{}`)))
+			return errors.Join(db.BeginJournal(t.Context(), old.Line, "c", nil), db.AddJournal(t.Context(), old.Line, "c", "b", "p", []byte(`{}`)))
 		}, false},
 		{"a restoration", func() error {
 			return db.Replace(t.Context(), replacement("job", backedUp()...), feed(backedUp()...))
@@ -307,7 +307,7 @@ func TestSwapsConcurrently(t *testing.T) {
 // checkMoment reads in all ways, once.
 func checkMoment(t *testing.T, db *database.DB) {
 	var want, got cairn.Stats
-	err := db.Scan(t.Context(), 0, func(s cairn.Stats) error { want = s; return nil }, func(d cairn.Document, _ cairn.Hash) error {
+	err := scan(t.Context(), db, 0, func(s cairn.Stats) error { want = s; return nil }, func(d cairn.Document, _ cairn.Hash) error {
 		got.Documents++
 		got.Bytes += int64(len(d.JSON))
 		got.Digest = got.Digest.Add(cairn.DigestOf(d))

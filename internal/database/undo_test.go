@@ -156,7 +156,7 @@ func TestOlderUndoIsDropped(t *testing.T) {
 	got := []cairn.Document{first}
 	// While a scan has the one connection that was opened, the others have to
 	// open the file again, which is named by nothing any more.
-	err = db.Scan(t.Context(), 0, func(cairn.Stats) error {
+	err = scan(t.Context(), db, 0, func(cairn.Stats) error {
 		replace(t, db, "one", backedUp()...)
 		second := filepath.Base(db.Path())
 		replace(t, db, "two", backedUp()...)
