@@ -46,6 +46,8 @@ const (
 	CodeBucketMissing   Code = "bucket_missing"      // the bucket or folder of the cloud is not there
 	CodeFormatTooNew    Code = "format_too_new"      // the cloud or the backup was written by a newer cairn
 	CodeBackupNotFound  Code = "backup_not_found"    // the cloud has no such backup
+	CodeTooLate         Code = "too_late"            // the backup was deleted too long ago to come back
+	CodeStale           Code = "stale"               // what was found in the cloud was found too long ago; try again
 	CodeBackupIsPartial Code = "backup_is_partial"   // the backup holds chosen assets, not a database
 	CodeJobNotFound     Code = "job_not_found"       // nothing is known of such a creation or restoration
 	CodeQueueFull       Code = "queue_full"          // too many creations and restorations wait

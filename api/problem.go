@@ -64,6 +64,8 @@ var statuses = map[cairn.Code]int{
 	cairn.CodeCloudLost:       http.StatusInternalServerError,
 	cairn.CodeBucketMissing:   http.StatusInternalServerError,
 	cairn.CodeBackupNotFound:  http.StatusInternalServerError, // the original API has no 404 there
+	cairn.CodeTooLate:         http.StatusConflict,
+	cairn.CodeStale:           http.StatusInternalServerError,
 	cairn.CodeBackupIsPartial: http.StatusInternalServerError,
 	cairn.CodeJobNotFound:     http.StatusNotFound,
 	cairn.CodeQueueFull:       http.StatusInternalServerError,

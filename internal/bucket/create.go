@@ -21,10 +21,32 @@ import (
 // so only success is settled by what is read meanwhile. Else the store itself
 // said of each Put that it did not store the object.
 //
+// Content that is [Perishable] is put as long as it may be.
+//
 // The end of ctx ends the tries; the outcome may then be unknown. Whoever must
 // know it passes context.WithoutCancel. While Create runs, content is its own.
 func Create(ctx context.Context, b Bucket, name string, content io.ReadSeeker) error {
 	return create(ctx, b, Policy{}, name, content)
+}
+
+// Perishable is content that must not be stored any more at some time.
+type Perishable interface {
+	io.ReadSeeker // whose Read can return what Err does
+	// Err returns why it must not be stored any more; nil as long as it may.
+	// Create asks before each Put.
+	Err() error
+	// Unwrap returns the content that can always be read, to compare it with
+	// what is stored.
+	Unwrap() io.ReadSeeker
+}
+
+// perish returns why content must not be stored any more, and with what to compare
+// what is stored.
+func perish(content io.ReadSeeker) (lasting io.ReadSeeker, err func() error) {
+	if p, ok := content.(Perishable); ok {
+		return p.Unwrap(), p.Err
+	}
+	return content, func() error { return nil }
 }
 
 // A creator is a Bucket with its own way to settle a Put.
@@ -39,6 +61,7 @@ func create(ctx context.Context, b Bucket, policy Policy, name string, content i
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("storing %s: %w", name, err)
 	}
+	lasting, perished := perish(content)
 	left := policy.budget()
 	absent := true      // the object, as far as is known
 	unanswered := false // a Put, which may still be carried out
@@ -46,6 +69,11 @@ func create(ctx context.Context, b Bucket, policy Policy, name string, content i
 	for {
 		putNow := absent
 		if putNow {
+			if err := perished(); err != nil && unanswered {
+				return fmt.Errorf("storing %s: %w, though it is not there now: %w", name, ErrUnknown, err)
+			} else if err != nil {
+				return fmt.Errorf("storing %s: %w", name, err)
+			}
 			putErr = b.Put(ctx, name, content)
 			if putErr == nil || errors.Is(putErr, ErrName) {
 				return putErr
@@ -53,7 +81,7 @@ func create(ctx context.Context, b Bucket, policy Policy, name string, content i
 			unanswered = unanswered || silent(putErr)
 		}
 		var same bool
-		same, readErr = holds(ctx, b, name, content)
+		same, readErr = holds(ctx, b, name, lasting)
 		switch {
 		case same:
 			return nil

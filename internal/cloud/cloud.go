@@ -72,8 +72,14 @@ type Config struct {
 	Outer []Place
 	// Cache remembers manifests; nil means none.
 	Cache Cache
+	// Grace is how long a cloud that is made keeps what no manifest names, in
+	// whole seconds; 0 means a day. A cloud that is there has its own.
+	Grace time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Monotonic is the time since some moment by a clock that nobody sets, and
+	// that may stand still while the computer sleeps; nil means the runtime's.
+	Monotonic func() time.Duration
 	// Rand is read for ids and names, from several goroutines; it must not
 	// fail. Nil means crypto/rand. Keys never come from it.
 	Rand io.Reader
@@ -107,6 +113,7 @@ type Cloud struct {
 	id       string
 	identity *age.X25519Identity
 	seal     seal
+	grace    time.Duration // of cairn.json
 
 	mu    sync.Mutex
 	there map[string]bool // what is known of manifests by name; guarded by mu; see note
@@ -122,6 +129,13 @@ type Cloud struct {
 func Open(ctx context.Context, cfg Config) (*Cloud, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Grace == 0 {
+		cfg.Grace = defaultGrace
+	}
+	if cfg.Monotonic == nil {
+		began := time.Now()
+		cfg.Monotonic = func() time.Duration { return time.Since(began) }
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
@@ -154,6 +168,10 @@ func (c *Cloud) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "cloud %s at %s", c
 
 // ID returns the UUID of the cloud.
 func (c *Cloud) ID() string { return c.id }
+
+// Grace returns how long what no manifest names is kept, as cairn.json has it for
+// all devices: a whole number of seconds, from one second to ten years.
+func (c *Cloud) Grace() time.Duration { return c.grace }
 
 // Identity returns the key of the cloud. It must reach no log and no error.
 func (c *Cloud) Identity() *age.X25519Identity { return c.identity }

@@ -110,7 +110,7 @@ func (c *Cloud) create(ctx context.Context) ([]byte, error) {
 			return nil, fmt.Errorf("drawing the key of a cloud: %w", err)
 		}
 	}
-	data, err := describe(id.String(), identity, c.cfg.Now())
+	data, err := describe(id.String(), identity, c.cfg.Now(), c.cfg.Grace)
 	if err != nil {
 		return nil, err
 	}
@@ -148,12 +148,12 @@ func (c *Cloud) create(ctx context.Context) ([]byte, error) {
 }
 
 // describe returns the content of cairn.json for a new cloud.
-func describe(id string, identity *age.X25519Identity, now time.Time) ([]byte, error) {
+func describe(id string, identity *age.X25519Identity, now time.Time, grace time.Duration) ([]byte, error) {
 	line, err := encodeLine(description{
 		Format:       Format,
 		ID:           id,
 		Created:      now.UTC().Format(timeLayout),
-		GraceSeconds: int64(defaultGrace / time.Second),
+		GraceSeconds: int64(grace / time.Second),
 		Recipient:    identity.Recipient().String(),
 	})
 	if err != nil {

@@ -51,7 +51,13 @@ func (c *Cloud) missing(ctx context.Context, id string) error {
 // the object. doing is what was attempted, as in "reading". When ctx has ended,
 // its error stays in the tree; an *Error stays as it is.
 func (c *Cloud) failure(ctx context.Context, doing, name string, err error) error {
-	if _, ok := errors.AsType[*cairn.Error](err); ok {
+	if e, ok := errors.AsType[*cairn.Error](err); ok {
+		if errors.Is(err, bucket.ErrUnknown) {
+			open := *e
+			open.Err = err
+			leaveOpen(&open, name)
+			return &open
+		}
 		return err
 	}
 	if ended := ctx.Err(); ended != nil && errors.Is(err, ended) {
@@ -77,12 +83,19 @@ func (c *Cloud) failure(ctx context.Context, doing, name string, err error) erro
 			e.Hint = fmt.Sprintf("Who has this access key needs the permission %s; docs/clouds.md has the policies. Then try again.", permissions[doing])
 		}
 	}
-	if errors.Is(err, bucket.ErrUnknown) && strings.HasPrefix(name, backupFolder) {
-		// A backup exists or not by what became of this object, and of no other.
+	if errors.Is(err, bucket.ErrUnknown) {
+		leaveOpen(e, name)
+	}
+	return e
+}
+
+// leaveOpen adds to an error that the outcome is not known, if that matters: a
+// backup exists or not by what became of its manifest, and of no other object.
+func leaveOpen(e *cairn.Error, name string) {
+	if strings.HasPrefix(name, backupFolder) {
 		e.Message += " Whether it was done is not known."
 		e.Hint = "In a little while, cairn backup list shows whether it was. " + e.Hint
 	}
-	return e
 }
 
 // A kind of failure, as a person and a program see it.

@@ -37,7 +37,7 @@ func (c *Cloud) unlock(data []byte) error {
 			return cairn.FileError("writing", KeyFile(c.cfg.Keys, d.ID), err)
 		}
 	}
-	c.id, c.identity = d.ID, identity
+	c.id, c.identity, c.grace = d.ID, identity, time.Duration(d.GraceSeconds)*time.Second
 	c.seal, err = newSeal(identity, d.ID)
 	return err
 }
