@@ -47,6 +47,8 @@ type Moment struct {
 	Stats Stats
 	// Count counts what changed last in the revisions (after, to].
 	Count func(after, to int64) (Rows, error)
+	// Deletions counts the deletions after a revision.
+	Deletions func(after int64) (int64, error)
 	// Scan reads the documents of the revisions (after, to], and the deletions
 	// if they are wanted, in the order of revisions. The text of a document is
 	// row's until it returns, and not to be changed. The hash is the one that was

@@ -27,6 +27,7 @@ import (
 
 	"cairn"
 	"cairn/internal/cloud"
+	"cairn/internal/segment"
 )
 
 // Database is the local database as the engine needs it. Package database
@@ -34,7 +35,7 @@ import (
 type Database interface {
 	Stats() cairn.Stats
 	Path() string
-	Scan(ctx context.Context, after int64, begin func(cairn.Stats) error, row func(cairn.Document, cairn.Hash) error) error
+	Moment(ctx context.Context, look func(cairn.Moment) error) error
 	CountChanges(ctx context.Context, after int64) (int64, error)
 	Replace(ctx context.Context, r cairn.Replacement, fill func(prepare func(segment int, docs []cairn.Document) (insert func() error, err error)) error) error
 	Undo(ctx context.Context) error
@@ -42,7 +43,8 @@ type Database interface {
 	AddBase(ctx context.Context, line string, b cairn.Base) error
 	DropBase(ctx context.Context, cloud, backup string) error
 	Bases(ctx context.Context, cloud string) ([]cairn.Base, error)
-	BeginJournal(ctx context.Context, line, cloud string) error
+	Journal(ctx context.Context, cloud string) (entries [][]byte, err error)
+	BeginJournal(ctx context.Context, line, cloud string, keep []string) error
 	AddJournal(ctx context.Context, line, cloud, backup, part string, entry []byte) error
 }
 
@@ -85,6 +87,9 @@ type Config struct {
 	// MiB.
 	Workers, Transfers int
 	Memory             int64
+	// PartBytes is the plain text at which a part ends; 0 means segment.PartBytes,
+	// which it cannot exceed. Tests make many parts of few documents.
+	PartBytes int
 	// Catalog bounds the bytes of catalog rows that are sorted in memory; 0
 	// means 24 MiB.
 	Catalog int
@@ -125,6 +130,9 @@ func New(cfg Config) *Engine {
 	}
 	if cfg.Memory == 0 {
 		cfg.Memory = 48 << 20
+	}
+	if cfg.PartBytes == 0 {
+		cfg.PartBytes = segment.PartBytes
 	}
 	if cfg.Catalog == 0 {
 		cfg.Catalog = 24 << 20

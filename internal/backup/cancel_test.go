@@ -86,11 +86,15 @@ type noted struct {
 	h *house
 }
 
-func (n noted) Scan(ctx context.Context, after int64, begin func(cairn.Stats) error, row func(cairn.Document, cairn.Hash) error) error {
-	return n.DB.Scan(ctx, after, func(s cairn.Stats) error {
-		return n.h.do("scan.begin", func() error { return begin(s) })
-	}, func(doc cairn.Document, hash cairn.Hash) error {
-		return n.h.do("scan.row", func() error { return row(doc, hash) })
+func (n noted) Moment(ctx context.Context, look func(cairn.Moment) error) error {
+	return n.DB.Moment(ctx, func(m cairn.Moment) error {
+		scan := m.Scan
+		m.Scan = func(after, to int64, deletions bool, row func(cairn.Document, cairn.Hash) error) error {
+			return scan(after, to, deletions, func(doc cairn.Document, hash cairn.Hash) error {
+				return n.h.do("scan.row", func() error { return row(doc, hash) })
+			})
+		}
+		return n.h.do("scan.begin", func() error { return look(m) })
 	})
 }
 
@@ -111,8 +115,8 @@ func (n noted) AddBase(ctx context.Context, line string, b cairn.Base) error {
 	return n.h.do("note.base", func() error { return n.DB.AddBase(ctx, line, b) })
 }
 
-func (n noted) BeginJournal(ctx context.Context, line, cloud string) error {
-	return n.h.do("note.journal", func() error { return n.DB.BeginJournal(ctx, line, cloud) })
+func (n noted) BeginJournal(ctx context.Context, line, cloud string, keep []string) error {
+	return n.h.do("note.journal", func() error { return n.DB.BeginJournal(ctx, line, cloud, keep) })
 }
 
 func (n noted) AddJournal(ctx context.Context, line, cloud, backup, part string, entry []byte) error {

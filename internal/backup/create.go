@@ -2,19 +2,13 @@ package backup
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
-	"os"
 	"time"
 
 	"cairn"
 	"cairn/internal/cloud"
-	"cairn/internal/durable"
-	"cairn/internal/segment"
 )
 
 // maxNames bounds how many ids are tried for one backup. That one is taken
@@ -42,15 +36,18 @@ func (e *Engine) rename(b *cairn.Backup) {
 }
 
 // Create makes a backup of the whole database as it is at one moment. Writers
-// never wait for it. b is what [Engine.NewBackup] returned for cairn.ScopeAll;
-// the backup gets another id if that one is taken, which report then hears.
+// never wait for it. It costs about what changed since the newest backup that the
+// database knows of and the cloud still has. b is what [Engine.NewBackup] returned
+// for cairn.ScopeAll; the backup gets another id if that one is taken, which report
+// then hears.
 //
 // Errors: cairn.CodeDamaged when what was read is not what the database counts,
 // CodeDiskFull, and those of a cloud. When the manifest's outcome cannot be
 // learned, cairn.CodeCloudLost says so.
 func (e *Engine) Create(ctx context.Context, b cairn.Backup, report Report) (cairn.Backup, error) {
-	return e.create(ctx, b, report, func(ctx context.Context, u *upload) error {
-		return e.cfg.Database.Scan(ctx, 0, u.begin, u.row)
+	return e.create(ctx, b, report, func(ctx context.Context, u *upload) (read, error) {
+		from, err := u.start(ctx)
+		return func() error { return u.scan(ctx, from) }, err
 	})
 }
 
@@ -58,50 +55,86 @@ func (e *Engine) Create(ctx context.Context, b cairn.Backup, report Report) (cai
 // An error of documents ends it. b is what [Engine.NewBackup] returned for
 // cairn.ScopeAssets.
 func (e *Engine) CreateFrom(ctx context.Context, b cairn.Backup, documents iter.Seq2[cairn.Document, error], report Report) (cairn.Backup, error) {
-	return e.create(ctx, b, report, func(ctx context.Context, u *upload) error {
-		var total cairn.Stats
-		for doc, err := range documents {
-			if err == nil {
-				err = doc.Validate()
-			}
-			if err == nil {
-				err = context.Cause(ctx)
-			}
-			if err != nil {
-				return err
-			}
-			total.Revision++
-			total.Documents++
-			total.Bytes += int64(len(doc.JSON))
-			doc.Revision = total.Revision
-			hash := cairn.ContentHash(doc.JSON)
-			total.Digest = total.Digest.Add(cairn.DigestWith(doc, hash))
-			if err := u.row(doc, hash); err != nil {
-				return err
-			}
-		}
-		return u.begin(total)
+	return e.create(ctx, b, report, func(ctx context.Context, u *upload) (read, error) {
+		return func() error { return u.choose(ctx, documents) }, nil
 	})
 }
 
-// create makes a backup of what read gives to the upload.
-func (e *Engine) create(ctx context.Context, b cairn.Backup, report Report, read func(context.Context, *upload) error) (cairn.Backup, error) {
+// choose reads the documents that were chosen, as those of a new database.
+func (u *upload) choose(ctx context.Context, documents iter.Seq2[cairn.Document, error]) error {
+	var total cairn.Stats
+	u.write(span{written: true}, 1)
+	for doc, err := range documents {
+		if err == nil {
+			err = doc.Validate()
+		}
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		total.Revision++
+		total.Documents++
+		total.Bytes += int64(len(doc.JSON))
+		doc.Revision = total.Revision
+		hash := cairn.ContentHash(doc.JSON)
+		total.Digest = total.Digest.Add(cairn.DigestWith(doc, hash))
+		if err := u.row(doc, hash); err != nil {
+			return err
+		}
+	}
+	u.writing.to = total.Revision
+	u.begin(total, total.Bytes)
+	return u.end()
+}
+
+// read reads what an upload sends.
+type read func() error
+
+// tries is how often a creation begins anew because what it found in the bucket was
+// too long ago.
+const tries = 3
+
+// create makes a backup of what is read. Once the computer has slept for long,
+// nothing that was found before counts any more: then it begins anew.
+func (e *Engine) create(ctx context.Context, b cairn.Backup, report Report, prepare func(context.Context, *upload) (read, error)) (cairn.Backup, error) {
 	c, err := e.Connect(ctx)
 	if err != nil {
 		return b, err
 	}
 	report(b, cairn.Progress{})
-	u := newUpload(e, c, b, report)
+	for try := 1; ; {
+		done, err := e.attempt(ctx, c, b, report, prepare)
+		switch {
+		case errors.Is(err, errGone): // then there is an older one, or none
+		case cairn.CodeOf(err) == cairn.CodeStale && try < tries:
+			try++
+		default:
+			return done, e.lost(err)
+		}
+		e.cfg.Log.Info("a creation begins anew", "backup", b.ID, "err", err)
+	}
+}
+
+// attempt makes a backup, unless that takes too long, or what it builds on is gone.
+func (e *Engine) attempt(ctx context.Context, c *cloud.Cloud, b cairn.Backup, report Report, prepare func(context.Context, *upload) (read, error)) (cairn.Backup, error) {
+	u := newUpload(e, c, b, c.Fresh(), report)
 	defer u.close()
-	err = u.run(ctx, read)
+	read, err := prepare(ctx, u)
 	if err == nil {
-		err = c.Check(ctx)
+		err = u.run(ctx, read)
+	}
+	if err == nil {
+		err = u.refresh(ctx, c.Grace()/4)
+	}
+	if err == nil {
+		err = u.confirm(ctx)
 	}
 	if err != nil {
-		return b, e.lost(err)
+		return b, err
 	}
-	b, err = e.commit(ctx, c, u, report)
-	return b, e.lost(err)
+	return e.commit(ctx, c, u, report)
 }
 
 // commit writes the manifest, from which on the backup exists, and notes it as
@@ -111,18 +144,18 @@ func (e *Engine) commit(ctx context.Context, c *cloud.Cloud, u *upload, report R
 		return u.backup, err
 	}
 	ctx = context.WithoutCancel(ctx) // from here on the outcome is definite
-	b := u.backup
+	b, held := u.backup, u.contents()
 	for range maxNames {
-		done, err := c.Commit(ctx, cloud.Manifest{Backup: b, Segments: u.contents.Segments})
+		done, err := c.Commit(ctx, cloud.Manifest{Backup: b, Segments: held.Segments}, u.fresh)
 		if errors.Is(err, cloud.ErrTaken) {
 			e.rename(&b)
-			report(b, cairn.Progress{Done: b.JSONBytes, Total: b.JSONBytes})
+			report(b, cairn.Progress{Done: u.total, Total: u.total})
 			continue
 		}
 		if err != nil {
 			return b, err
 		}
-		e.note(ctx, c, done, u.contents)
+		e.note(ctx, c, done, held)
 		return done, nil
 	}
 	return b, &cairn.Error{
@@ -144,71 +177,5 @@ func (e *Engine) note(ctx context.Context, c *cloud.Cloud, b cairn.Backup, held 
 	}
 	if err != nil {
 		e.cfg.Log.Warn("a backup was made, but not all of that could be noted here", "backup", b.ID, "err", err)
-	}
-}
-
-// index writes the index of a segment of several parts.
-func (u *upload) index(ctx context.Context, s *segment.Segment, parts []segment.Part) (err error) {
-	if !u.outbox.ready() {
-		return context.Cause(ctx)
-	}
-	var f *os.File
-	defer func() {
-		if f != nil {
-			err = errors.Join(err, f.Close())
-			u.outbox.forget(f.Name())
-		}
-	}()
-	var object segment.Object
-	if err := u.e.cfg.Step("spool.index", func() (err error) {
-		if f, err = os.CreateTemp(u.e.cfg.Spool, "index.*"+durable.TempSuffix); err != nil {
-			return err
-		}
-		object, err = segment.WriteIndex(ctx, f, u.c.Recipient(), *s, parts, u.catalog)
-		return err
-	}); err != nil {
-		return spoolError(u.e.cfg.Spool, err)
-	}
-	hash := sha256.New()
-	if _, err := io.Copy(hash, io.NewSectionReader(f, 0, object.Size)); err != nil {
-		return spoolError(u.e.cfg.Spool, err)
-	}
-	if segment.Sum(hash.Sum(nil)) != object.SHA256 {
-		return spoiled(f.Name())
-	}
-	object.Name = u.c.IndexName()
-	sent := newHashed(io.NewSectionReader(f, 0, object.Size))
-	if err := u.c.Put(ctx, object.Name, sent); err != nil {
-		return err
-	}
-	if sent.sum != object.SHA256 { // the disk was read once more
-		return spoiled(f.Name())
-	}
-	s.Index = &object
-	s.Stored += object.Size
-	return nil
-}
-
-// beginJournal forgets what creations before this one have uploaded.
-func (u *upload) beginJournal(ctx context.Context) {
-	if u.backup.Scope != cairn.ScopeAll {
-		return
-	}
-	if err := u.e.cfg.Database.BeginJournal(ctx, u.e.cfg.Database.Stats().Line, u.c.ID()); err != nil && ctx.Err() == nil {
-		u.e.cfg.Log.Warn("the journal of uploads cannot be written", "err", err)
-	}
-}
-
-// journal notes a part that was uploaded. The backup does not depend on it.
-func (u *upload) journal(ctx context.Context, p segment.Part) {
-	if u.backup.Scope != cairn.ScopeAll {
-		return
-	}
-	entry, err := json.Marshal(p)
-	if err == nil {
-		err = u.e.cfg.Database.AddJournal(ctx, u.line(), u.c.ID(), u.backup.ID, p.Name, entry)
-	}
-	if err != nil && ctx.Err() == nil {
-		u.e.cfg.Log.Warn("an uploaded part could not be noted here", "part", p.Name, "err", err)
 	}
 }

@@ -273,15 +273,30 @@ func TestDamagedManifestIsNotListed(t *testing.T) {
 func TestDamagedDatabase(t *testing.T) {
 	victim := doc("victim", "sound", 100)
 	hash := cairn.ContentHash(victim.JSON)
-	for name, where := range map[string][]byte{"text": []byte("victim sound"), "hash": hash[:]} {
+	for name, test := range map[string]struct {
+		where []byte
+		known bool // the document is in the backup of before, of which nothing is read
+	}{
+		"text":             {[]byte("victim sound"), true},
+		"hash":             {hash[:], true},
+		"text of a change": {[]byte("victim sound"), false},
+		"hash of a change": {hash[:], false},
+	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, stores.New(t))
 			h.apply(large().documents...)
-			h.apply(victim)
+			if test.known {
+				h.apply(victim)
+			}
 			b := h.create()
+			if test.known {
+				h.forget()
+			} else {
+				h.apply(victim)
+			}
 			path := h.db.Path()
 			h.close()
-			flipAt(t, path, where)
+			flipAt(t, path, test.where)
 			h.open()
 			_, err := h.engine.Create(t.Context(), h.engine.NewBackup(cairn.ScopeAll), ignore)
 			if cairn.CodeOf(err) != cairn.CodeDamaged || !strings.Contains(err.Error(), path) {

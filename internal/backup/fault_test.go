@@ -40,16 +40,23 @@ type scene struct {
 type shape struct {
 	name      string
 	documents []cairn.Document
+	forget    bool // the backups to build on
 }
 
-// small is one whose backup has a single part.
+// small is one whose backups have a single part for each segment, and of which the
+// next one adds one to those that are there.
 func small() shape {
-	return shape{"part", []cairn.Document{doc("a", "first", 3000), doc("b", "second", 3000)}}
+	s := shape{name: "part"}
+	for _, id := range []string{"a", "b", "c", "d", "e", "f"} {
+		s.documents = append(s.documents, doc(id, "text", 3000))
+	}
+	return s
 }
 
-// large is one whose backup has several parts and an index.
+// large is one whose backups have several parts and an index, and hold nothing of
+// those before.
 func large() shape {
-	return shape{"index", []cairn.Document{doc("a", "first", 3000), doc("big", "in a part of its own", segment.PartBytes), doc("b", "second", 3000)}}
+	return shape{"index", []cairn.Document{doc("a", "first", 3000), doc("big", "in a part of its own", segment.PartBytes), doc("b", "second", 3000)}, true}
 }
 
 // newScene makes the scene of a shape.
@@ -68,6 +75,9 @@ func newScene(t *testing.T, shape shape) scene {
 	}
 	h.apply(doc("a", "after the restoration", 100), deletion("b"))
 	s.live = h.db.Stats()
+	if shape.forget {
+		h.forget()
+	}
 	h.close()
 	s.objects, s.cache = objects(t, store), h.device.cached()
 	if s.live.Digest == s.undo || s.live.Digest == s.backup.Digest || s.undo == s.backup.Digest {

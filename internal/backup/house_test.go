@@ -1,6 +1,7 @@
 package backup_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -44,6 +45,8 @@ type house struct {
 	littered bool
 	// edit changes the engine's configuration before it is used.
 	edit func(*backup.Config)
+	// installation is the id of that of the device; "" means "installation".
+	installation string
 
 	db     *database.DB
 	device *device
@@ -70,7 +73,7 @@ func openHouse(t testing.TB, dir string, b bucket.Bucket, edit func(*backup.Conf
 // open starts what close has stopped.
 func (h *house) open() {
 	h.t.Helper()
-	db, err := database.Open(h.t.Context(), database.Config{Dir: h.dir, Installation: "installation", Log: slog.New(slog.DiscardHandler), Step: h.do})
+	db, err := database.Open(h.t.Context(), database.Config{Dir: h.dir, Installation: h.device.Installation(), Log: slog.New(slog.DiscardHandler), Step: h.do})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -165,7 +168,7 @@ type device struct {
 	cache map[string][]byte // of manifests, by the name of the object
 }
 
-func (d *device) Installation() string { return "installation" }
+func (d *device) Installation() string { return cmp.Or(d.house.installation, "installation") }
 func (d *device) Name() string         { return "dev box" }
 func (d *device) CountBackup(context.Context, string) error {
 	return d.house.do("device.count", func() error {
@@ -250,6 +253,20 @@ func (h *house) create() cairn.Backup {
 		h.t.Fatal(err)
 	}
 	return b
+}
+
+// forget has the database know of no backup any more: the next one is a full one.
+func (h *house) forget() {
+	h.t.Helper()
+	bases, err := h.db.Bases(h.t.Context(), "")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, b := range bases {
+		if err := h.db.DropBase(h.t.Context(), b.Cloud, b.Backup); err != nil {
+			h.t.Fatal(err)
+		}
+	}
 }
 
 func (h *house) restore(id string) {

@@ -86,7 +86,7 @@ func (h *house) commit(want cairn.Stats, segments [][][]cairn.Document, edit fun
 	if edit != nil {
 		edit(&m)
 	}
-	b, err := c.Commit(h.t.Context(), m)
+	b, err := c.Commit(h.t.Context(), m, c.Fresh())
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -22,11 +22,12 @@ import (
 
 // A parcel is an object on its way to the bucket.
 type parcel struct {
-	index  int   // of its part
-	bytes  int64 // of documents in it
-	object segment.Object
-	data   []byte // nil when it lies in the file
-	file   string
+	stretch *stretch
+	index   int   // of its part
+	bytes   int64 // of documents in it
+	object  segment.Object
+	data    []byte // nil when it lies in the file
+	file    string
 }
 
 // send puts a parcel that was popped into the bucket, and forgets it. One that

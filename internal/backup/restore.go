@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
@@ -18,6 +19,38 @@ import (
 type contents struct {
 	Segments []segment.Segment `json:"segments"`
 	Parts    [][]segment.Part  `json:"parts"`
+	// Bad are the names of objects that were found damaged or missing: what they
+	// hold is written again by the next creation.
+	Bad []string `json:"bad,omitempty"`
+}
+
+// spoiled reports whether an object of a segment is bad.
+func (c contents) spoiled(i int) bool {
+	if len(c.Bad) == 0 {
+		return false
+	}
+	if x := c.Segments[i].Index; x != nil && slices.Contains(c.Bad, x.Name) {
+		return true
+	}
+	return slices.ContainsFunc(c.Parts[i], func(p segment.Part) bool { return slices.Contains(c.Bad, p.Name) })
+}
+
+// parse reads what base wrote of a backup that ends at a revision.
+func parse(from cairn.Base) (held contents, err error) {
+	if err := json.Unmarshal(from.Segments, &held); err != nil {
+		return held, fmt.Errorf("the parts of %s: %w", from.Backup, err)
+	}
+	var to int64
+	for i, s := range held.Segments {
+		if len(held.Parts) != len(held.Segments) || len(held.Parts[i]) != s.Parts || s.From != to || s.To < s.From {
+			return held, fmt.Errorf("the segments of %s do not follow each other", from.Backup)
+		}
+		to = s.To
+	}
+	if to != from.Revision {
+		return held, fmt.Errorf("the segments of %s end at revision %d, not at %d", from.Backup, to, from.Revision)
+	}
+	return held, nil
 }
 
 // base returns what a generation notes of a backup.

@@ -33,11 +33,13 @@ func TestSegments(t *testing.T) {
 				source.apply(d)
 			}
 			var rows []cairn.Document
-			err := source.db.Scan(t.Context(), last, func(cairn.Stats) error { return nil }, func(d cairn.Document, _ cairn.Hash) error {
-				d.JSON = bytes.Clone(d.JSON) // the scan's
-				rows = append(rows, d)
-				last = d.Revision
-				return nil
+			err := source.db.Moment(t.Context(), func(m cairn.Moment) error {
+				return m.Scan(last, m.Stats.Revision, last > 0, func(d cairn.Document, _ cairn.Hash) error {
+					d.JSON = bytes.Clone(d.JSON) // the scan's
+					rows = append(rows, d)
+					last = d.Revision
+					return nil
+				})
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -46,6 +46,7 @@ func TestSpillWhenStopped(t *testing.T) {
 		}
 		h.apply(docs...)
 		h.create()
+		h.forget()
 		made := objects(t, store)
 		object := int64(len(made[named(made, "parts/")[0]]))
 		gate := make(chan struct{})

@@ -24,13 +24,17 @@ type scanned struct {
 	done func()
 }
 
-func (s scanned) Scan(ctx context.Context, after int64, begin func(cairn.Stats) error, row func(cairn.Document, cairn.Hash) error) error {
-	err := s.DB.Scan(ctx, after, func(stats cairn.Stats) error {
+func (s scanned) Moment(ctx context.Context, look func(cairn.Moment) error) error {
+	err := s.DB.Moment(ctx, func(m cairn.Moment) error {
 		s.row()
-		return begin(stats)
-	}, func(d cairn.Document, hash cairn.Hash) error {
-		s.row()
-		return row(d, hash)
+		scan := m.Scan
+		m.Scan = func(after, to int64, deletions bool, row func(cairn.Document, cairn.Hash) error) error {
+			return scan(after, to, deletions, func(d cairn.Document, hash cairn.Hash) error {
+				s.row()
+				return row(d, hash)
+			})
+		}
+		return look(m)
 	})
 	s.done()
 	return err

@@ -32,9 +32,10 @@ const maxTrash = 16 << 20
 // is what every listing will say of it. It is encoded once and its PUT does not
 // end with ctx; an answer that gets lost is settled by reading it back.
 //
-// ErrTaken asks for a new id. After any other error the backup does not exist,
+// It is written as long as what it names is fresh: cairn.CodeStale says that it no
+// longer was. ErrTaken asks for a new id. After any other error the backup does not exist,
 // unless bucket.ErrUnknown is in the tree: then it may, now or later.
-func (c *Cloud) Commit(ctx context.Context, m Manifest) (cairn.Backup, error) {
+func (c *Cloud) Commit(ctx context.Context, m Manifest, fresh Fresh) (cairn.Backup, error) {
 	if err := ctx.Err(); err != nil {
 		return cairn.Backup{}, err
 	}
@@ -44,7 +45,7 @@ func (c *Cloud) Commit(ctx context.Context, m Manifest) (cairn.Backup, error) {
 		return cairn.Backup{}, err
 	}
 	name := backupFolder + m.ID + backupSuffix
-	err = bucket.Create(ctx, c.cfg.Bucket, name, bytes.NewReader(object))
+	err = bucket.Create(ctx, c.cfg.Bucket, name, fresh.Reader(bytes.NewReader(object)))
 	if errors.Is(err, bucket.ErrExists) {
 		return cairn.Backup{}, fmt.Errorf("%s: %w", name, ErrTaken)
 	}

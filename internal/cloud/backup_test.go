@@ -71,7 +71,7 @@ func TestCommitFaults(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, inner := faulty(t, test.decide)
 				m := manifest(c, 1)
-				got, err := c.Commit(t.Context(), m)
+				got, err := c.Commit(t.Context(), m, c.Fresh())
 				var want []cairn.Backup
 				if test.code == "" {
 					if err != nil {
@@ -99,7 +99,7 @@ func TestCommitTwice(t *testing.T) {
 	b := stores.New(t)
 	c := newDevice(t, b).open(t)
 	first := commit(t, c, 1)
-	if _, err := c.Commit(t.Context(), manifest(c, 1)); !errors.Is(err, cloud.ErrTaken) {
+	if _, err := c.Commit(t.Context(), manifest(c, 1), c.Fresh()); !errors.Is(err, cloud.ErrTaken) {
 		t.Errorf("Commit of another backup with the same id: %v", err)
 	}
 	checkList(t, c, []cairn.Backup{first}, nil)
@@ -109,10 +109,10 @@ func TestCommitTwice(t *testing.T) {
 func TestCommitIsNotCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	c, inner := faulty(t, func(fault.Call) fault.Outcome { cancel(); return fault.Outcome{} })
-	if _, err := c.Commit(ctx, manifest(c, 1)); err != nil {
+	if _, err := c.Commit(ctx, manifest(c, 1), c.Fresh()); err != nil {
 		t.Errorf("Commit: %v", err)
 	}
-	if _, err := c.Commit(ctx, manifest(c, 2)); !errors.Is(err, context.Canceled) {
+	if _, err := c.Commit(ctx, manifest(c, 2), c.Fresh()); !errors.Is(err, context.Canceled) {
 		t.Errorf("Commit that had not begun: %v", err)
 	}
 	if has(t, inner, manifest(c, 2).ID) {
@@ -134,7 +134,7 @@ func TestManyBackups(t *testing.T) {
 		if i%3 == 0 {
 			m.Scope = cairn.ScopeAssets
 		}
-		b, err := c.Commit(t.Context(), m)
+		b, err := c.Commit(t.Context(), m, c.Fresh())
 		if err != nil {
 			t.Fatal(err)
 		}

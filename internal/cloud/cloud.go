@@ -8,11 +8,12 @@
 //	if err != nil {
 //		return err // a *cairn.Error, CodeCloudLocked when the key is missing
 //	}
+//	fresh := c.Fresh()
 //	name := c.PartName()
 //	if err := c.Put(ctx, name, content); err != nil {
 //		return err
 //	}
-//	backup, err := c.Commit(ctx, cloud.Manifest{Backup: b, Segments: segments})
+//	backup, err := c.Commit(ctx, cloud.Manifest{Backup: b, Segments: segments}, fresh)
 //
 // Whoever holds the bucket can neither read nor forge nor swap what is in it:
 // all but cairn.json is encrypted for the cloud's age key, cairn.json and each

@@ -105,7 +105,7 @@ func TestGolden(t *testing.T) {
 	checkGolden(t, "cairn.json", get(t, b, "cairn.json"))
 
 	m := goldenManifest(t)
-	if _, err := c.Commit(t.Context(), m); err != nil {
+	if _, err := c.Commit(t.Context(), m, c.Fresh()); err != nil {
 		t.Fatal(err)
 	}
 	object := get(t, b, objectOf(m.ID))

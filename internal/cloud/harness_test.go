@@ -205,7 +205,7 @@ func manifest(c *cloud.Cloud, i int) cloud.Manifest {
 // commit commits manifest(c, i).
 func commit(t *testing.T, c *cloud.Cloud, i int) cairn.Backup {
 	t.Helper()
-	b, err := c.Commit(t.Context(), manifest(c, i))
+	b, err := c.Commit(t.Context(), manifest(c, i), c.Fresh())
 	if err != nil {
 		t.Fatalf("Commit: %v", err)
 	}

@@ -68,7 +68,7 @@ func TestCommitLate(t *testing.T) {
 				faulty := fault.New(inner, inTurn(fault.Put, "backups/", test.of...))
 				c := newDevice(t, bucket.Retry(faulty, bucket.Policy{})).open(t)
 				m := manifest(c, 1)
-				_, err := c.Commit(t.Context(), m)
+				_, err := c.Commit(t.Context(), m, c.Fresh())
 				checkUnknown(t, err, test.code, !test.answered, objectOf(m.ID))
 				checkList(t, c, nil, nil)
 				faulty.Land(t.Context())
@@ -103,7 +103,7 @@ func TestCommitExistsUnreadable(t *testing.T) {
 		})
 		c := d.open(t)
 		m := manifest(c, 1)
-		_, err := c.Commit(t.Context(), m)
+		_, err := c.Commit(t.Context(), m, c.Fresh())
 		checkUnknown(t, err, cairn.CodeCloudLost, true, objectOf(m.ID))
 	})
 }

@@ -211,7 +211,7 @@ func (m *Manifest) check() error {
 		return errors.New("its id is not made of its version and its timestamp")
 	case !id.Created.Equal(m.Created):
 		return errors.New("its timestamp is not the time when it was made")
-	case m.Scope != cairn.ScopeAll && m.Scope != cairn.ScopeAssets:
+	case m.Scope != cairn.ScopeAll && m.Scope != cairn.ScopeAssets && m.Scope != scopeCheckpoint:
 		return fmt.Errorf("its scope is %s", cairn.Quote(string(m.Scope)))
 	case m.Revision < 0 || m.Documents < 0 || m.Deletions < 0 || m.JSONBytes < 0:
 		return errors.New("it counts below zero")
@@ -285,5 +285,9 @@ func (c *Cloud) manifest(ctx context.Context, id string) (Manifest, error) {
 	if err != nil {
 		return Manifest{}, c.failure(ctx, "reading", name, err)
 	}
-	return c.decode(data, id)
+	m, err := c.decode(data, id)
+	if err == nil && m.Scope == scopeCheckpoint {
+		return Manifest{}, c.Damaged(name, "it is that of a backup that was not finished")
+	}
+	return m, err
 }

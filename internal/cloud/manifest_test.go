@@ -68,7 +68,7 @@ func TestManifestOfSeveralSegments(t *testing.T) {
 	m := manifest(c, 1)
 	m.Segments = segmentsOf(t, c)
 	m.Revision, m.Documents, m.DeviceName = 30, 22, "\xff\x00\n\u2028 <&>"
-	committed, err := c.Commit(t.Context(), m)
+	committed, err := c.Commit(t.Context(), m, c.Fresh())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestManifestOfNothing(t *testing.T) {
 	c := newDevice(t, b).open(t)
 	m := manifest(c, 1)
 	m.Revision, m.Documents, m.Deletions, m.JSONBytes, m.Segments = 0, 0, 0, 0, nil
-	committed, err := c.Commit(t.Context(), m)
+	committed, err := c.Commit(t.Context(), m, c.Fresh())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func TestCommitRefuses(t *testing.T) {
 	} {
 		m := manifest(c, 1)
 		edit(&m)
-		if _, err := c.Commit(t.Context(), m); cairn.CodeOf(err) != cairn.CodeInternal {
+		if _, err := c.Commit(t.Context(), m, c.Fresh()); cairn.CodeOf(err) != cairn.CodeInternal {
 			t.Errorf("%s: Commit: %v", what, err)
 		}
 	}
@@ -264,7 +264,7 @@ func TestVersionsInIDs(t *testing.T) {
 		m := manifest(c, i)
 		m.Version = version
 		m.ID, m.Timestamp = cairn.NewBackupID(version, m.Created, 5)
-		if _, err := c.Commit(t.Context(), m); err != nil {
+		if _, err := c.Commit(t.Context(), m, c.Fresh()); err != nil {
 			t.Errorf("Commit: %v", err)
 		}
 		if !has(t, b, m.ID) {

@@ -77,7 +77,7 @@ func TestPutWithoutAnyAnswer(t *testing.T) {
 		if text := err.Error(); !errors.Is(err, bucket.ErrUnknown) || strings.Contains(text, "is not known") {
 			t.Errorf("the error of a part is %q", text)
 		}
-		_, err = c.Commit(t.Context(), manifest(c, 1))
+		_, err = c.Commit(t.Context(), manifest(c, 1), c.Fresh())
 		wantError(t, err, cairn.CodeCloudLost, "Whether it was done is not known.")
 	})
 }

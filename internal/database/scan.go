@@ -41,6 +41,10 @@ func (d *DB) Moment(ctx context.Context, look func(cairn.Moment) error) error {
 				rows, err := count(r, after, to)
 				return rows, failure(g.path, err)
 			},
+			Deletions: func(after int64) (int64, error) {
+				n, err := number(r, "SELECT count(*) FROM deletions WHERE revision > ?1", after)
+				return n, failure(g.path, err)
+			},
 			Scan: func(after, to int64, deletions bool, row func(cairn.Document, cairn.Hash) error) error {
 				var refused error
 				err := scan(ctx, r, after, to, deletions, func(doc cairn.Document, hash cairn.Hash) error {
@@ -101,6 +105,17 @@ func count(r *sqlitefile.Reader, after, to int64) (rows cairn.Rows, err error) {
 		return rows, err
 	}
 	return cairn.Rows{Documents: r.Int64(0), Bytes: r.Int64(1), Deletions: r.Int64(2)}, nil
+}
+
+// number returns the number that a query gives.
+func number(r *sqlitefile.Reader, query string, args ...int64) (int64, error) {
+	if err := r.Query(query, args...); err != nil {
+		return 0, err
+	}
+	if _, err := r.Next(); err != nil {
+		return 0, err
+	}
+	return r.Int64(0), nil
 }
 
 // scan hands on what a reader sees of a range of revisions. A row without json is

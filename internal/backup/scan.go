@@ -1,0 +1,335 @@
+package backup
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"cairn"
+	"cairn/internal/cloud"
+	"cairn/internal/segment"
+)
+
+// A start is what a creation goes on from.
+type start struct {
+	line string   // history of the database
+	held contents // of the base; nothing without one
+	// resumed are the parts that an interrupted creation has uploaded.
+	resumed []segment.Part
+}
+
+// start chooses the newest base that is not known to be gone, and looks for what an
+// interrupted creation has left.
+func (u *upload) start(ctx context.Context) (from start, err error) {
+	from.line = u.e.cfg.Database.Stats().Line
+	if u.base, from.held, err = u.e.newest(ctx, u.c); err != nil {
+		return from, err
+	}
+	u.kept = from.held.Segments
+	if from.resumed, err = u.resume(ctx); err != nil {
+		return from, err
+	}
+	u.resumed = from.resumed
+	return from, nil
+}
+
+// newest returns the id of the newest base that is not known to be gone, and what it
+// consists of; "" when there is none.
+func (e *Engine) newest(ctx context.Context, c *cloud.Cloud) (id string, held contents, err error) {
+	bases, err := e.cfg.Database.Bases(ctx, c.ID())
+	if err != nil {
+		return "", contents{}, err
+	}
+	revision := e.cfg.Database.Stats().Revision
+	for _, b := range bases {
+		e.mu.Lock()
+		gone := e.gone[b.Backup]
+		e.mu.Unlock()
+		if gone {
+			continue
+		}
+		held, err := parse(b)
+		if err == nil && b.Revision > revision {
+			err = errors.New("it is newer than the database")
+		}
+		if err == nil {
+			return b.Backup, held, nil
+		}
+		e.cfg.Log.Warn("a backup is not one to build on", "backup", b.Backup, "err", err)
+	}
+	return "", contents{}, nil
+}
+
+// errGone says that the base is gone from the cloud.
+var errGone = errors.New("the backup to build on is gone from the cloud")
+
+// confirm looks at whether the place is still the cloud, and has the base. It costs
+// one HEAD, or one GET without a base.
+func (u *upload) confirm(ctx context.Context) error {
+	if u.base == "" {
+		return u.c.Check(ctx)
+	}
+	there, err := u.c.Has(ctx, u.base)
+	if err != nil || there {
+		return err
+	}
+	if err := u.c.Check(ctx); err != nil { // it is another place by now
+		return err
+	}
+	u.e.mu.Lock()
+	u.e.gone[u.base] = true
+	u.e.mu.Unlock()
+	return errGone
+}
+
+// look is confirm, once, for whoever is about to send more than a little.
+func (u *upload) look(ctx context.Context) error {
+	u.looking.Lock()
+	defer u.looking.Unlock()
+	if u.looked {
+		return nil
+	}
+	err := u.confirm(ctx)
+	u.looked = err == nil
+	return err
+}
+
+// resume returns the parts in the journal that are still good, and forgets the
+// others.
+func (u *upload) resume(ctx context.Context) ([]segment.Part, error) {
+	database := u.e.cfg.Database
+	entries, err := database.Journal(ctx, u.c.ID())
+	if err != nil {
+		u.e.cfg.Log.Warn("the journal of uploads cannot be read", "err", err)
+	}
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	var parts []segment.Part
+	var stored int64
+	for _, entry := range entries {
+		var p segment.Part
+		if err := json.Unmarshal(entry, &p); err != nil || p.Validate() != nil {
+			u.e.cfg.Log.Warn("an entry in the journal of uploads is not one", "err", err)
+			continue
+		}
+		parts = append(parts, p)
+		stored += p.Size
+	}
+	if stored < u.smallPart() { // not worth the calls
+		parts = nil
+	}
+	if len(parts) > 0 {
+		if parts, err = u.young(ctx, parts); err != nil {
+			return nil, err
+		}
+	}
+	keep := make([]string, len(parts))
+	for i, p := range parts {
+		keep[i] = p.Name
+	}
+	if err := database.BeginJournal(ctx, database.Stats().Line, u.c.ID(), keep); err != nil && ctx.Err() == nil {
+		u.e.cfg.Log.Warn("the journal of uploads cannot be written", "err", err)
+	}
+	return parts, nil
+}
+
+// young returns the parts that are there, and that no prune may have found to be of
+// no use.
+func (u *upload) young(ctx context.Context, parts []segment.Part) ([]segment.Part, error) {
+	if err := u.look(ctx); err != nil {
+		return nil, err
+	}
+	name, err := u.c.Checkpoint(ctx, u.backup, nil, parts, u.fresh)
+	if err != nil {
+		return nil, err
+	}
+	return u.c.Young(ctx, name, parts)
+}
+
+// scan reads what the backup needs of one moment of the database.
+func (u *upload) scan(ctx context.Context, from start) error {
+	return u.e.cfg.Database.Moment(ctx, func(m cairn.Moment) error {
+		if m.Stats.Line != from.line {
+			return &cairn.Error{
+				Code:    cairn.CodeInternal,
+				Message: "The database was replaced by another one while a backup of it began. No backup was made.",
+				Hint:    "Try again.",
+			}
+		}
+		spans, steps, err := u.plan(m, from)
+		if err != nil {
+			return err
+		}
+		stats := m.Stats
+		stats.Deletions = 0
+		if len(spans) > 0 { // the first segment has none
+			if stats.Deletions, err = m.Deletions(spans[0].to); err != nil {
+				return err
+			}
+		}
+		var total int64
+		written := 0
+		u.whole = len(spans) == 1 && spans[0].written
+		for i, s := range spans {
+			if s.written {
+				written++
+			}
+			for _, t := range steps[i] {
+				if t.taken == nil {
+					total += t.rows.Bytes
+				}
+			}
+			u.whole = u.whole && (len(steps[i]) != 1 || steps[i][0].taken == nil)
+		}
+		u.begin(stats, total)
+		for i, s := range spans {
+			if !s.written {
+				u.keep(s, from.held.Segments[s.first], from.held.Parts[s.first])
+				continue
+			}
+			u.write(s, written)
+			for _, t := range steps[i] {
+				if err := u.follow(m, s, t, len(steps[i]) > 1); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// plan returns the segments that the backup shall have, and the steps in which each
+// is written that is.
+func (u *upload) plan(m cairn.Moment, from start) (spans []span, steps [][]step, err error) {
+	var end int64
+	if n := len(from.held.Segments); n > 0 {
+		end = from.held.Segments[n-1].To
+	}
+	count := func(after, to int64) (cairn.Rows, error) {
+		if after == 0 && to == m.Stats.Revision { // which would take long
+			return cairn.Rows{Documents: m.Stats.Documents, Deletions: m.Stats.Deletions, Bytes: m.Stats.Bytes}, nil
+		}
+		return m.Count(after, to)
+	}
+	tail, err := count(end, m.Stats.Revision)
+	if err != nil {
+		return nil, nil, err
+	}
+	spans = arrange(from.held, m.Stats, tail.Documents+tail.Deletions)
+	steps = make([][]step, len(spans))
+	for i, s := range spans {
+		if !s.written {
+			continue
+		}
+		if steps[i], err = stepsOf(s, u.candidates(from, s), count); err != nil {
+			return nil, nil, err
+		}
+	}
+	return spans, steps, nil
+}
+
+// candidates returns the parts that a span could take over.
+func (u *upload) candidates(from start, s span) (all []candidate) {
+	for i := s.first; i < min(s.end, len(from.held.Parts)); i++ {
+		for _, p := range from.held.Parts[i] {
+			rank := large
+			if p.Size < u.smallPart() {
+				rank = small
+			}
+			if !slices.Contains(from.held.Bad, p.Name) {
+				all = append(all, candidate{p, rank})
+			}
+		}
+	}
+	for _, p := range from.resumed {
+		all = append(all, candidate{p, uploaded})
+	}
+	return all
+}
+
+// smallPart is the size in bytes below which parts are gathered into larger ones.
+func (u *upload) smallPart() int64 { return int64(u.e.cfg.PartBytes) / smallShare }
+
+// follow does one step of a segment. The rows of a part that is there are read for
+// the catalog, which a segment of one part does not have.
+func (u *upload) follow(m cairn.Moment, s span, t step, cataloged bool) error {
+	if t.taken != nil {
+		if err := u.take(*t.taken); err != nil {
+			return err
+		}
+		if !cataloged {
+			return u.end()
+		}
+	}
+	var got cairn.Rows
+	deletions := s.from > 0 && t.taken == nil
+	err := m.Scan(t.from, t.to, deletions, func(doc cairn.Document, hash cairn.Hash) error {
+		if doc.Deleted() {
+			got.Deletions++
+		} else {
+			got.Documents++
+			got.Bytes += int64(len(doc.JSON))
+		}
+		return u.row(doc, hash)
+	})
+	if err != nil {
+		return err
+	}
+	want := t.rows
+	if !deletions {
+		want.Deletions = 0
+	}
+	// All of it is compared with the digest in the end.
+	if got != want && !u.whole {
+		return u.damaged("what is read of it is not what is counted")
+	}
+	return u.end()
+}
+
+// refresh has what the upload uses so far live for another grace, if that was not
+// seen to for so long.
+func (u *upload) refresh(ctx context.Context, age time.Duration) error {
+	u.refreshing.Lock()
+	defer u.refreshing.Unlock()
+	if u.fresh.Age() < age {
+		return nil
+	}
+	next := u.c.Fresh()
+	u.mu.Lock()
+	b := u.backup
+	used := map[string]segment.Part{}
+	for _, p := range u.resumed {
+		used[p.Name] = p
+	}
+	for _, s := range u.stretches {
+		for _, p := range s.parts {
+			if p.sent && s.written {
+				used[p.Name] = p.Part
+			}
+		}
+	}
+	u.mu.Unlock()
+	if _, err := u.c.Checkpoint(ctx, b, u.kept, slices.Collect(maps.Values(used)), u.fresh); err != nil {
+		return err
+	}
+	u.fresh = next
+	return nil
+}
+
+// journal notes a part that was uploaded. The backup does not depend on it.
+func (u *upload) journal(ctx context.Context, p segment.Part) {
+	if u.backup.Scope != cairn.ScopeAll {
+		return
+	}
+	entry, err := json.Marshal(p)
+	if err == nil {
+		err = u.e.cfg.Database.AddJournal(ctx, u.line(), u.c.ID(), u.backup.ID, p.Name, entry)
+	}
+	if err != nil && ctx.Err() == nil {
+		u.e.cfg.Log.Warn("an uploaded part could not be noted here", "part", p.Name, "err", err)
+	}
+}
