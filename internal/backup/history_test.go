@@ -77,29 +77,15 @@ type saved struct {
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, random: newSample(t), store: stores.New(t), moments: map[string]map[string]string{}}
-	w.join(w.folder(), "first", map[string]string{}, nil).list() // makes the cloud
+	w.join(quickDir(w.t), "first", map[string]string{}, nil).list() // makes the cloud
 	return w
-}
-
-// folder returns a new folder, in memory where the system has such: what a disk
-// waits for is of no interest here.
-func (w *world) folder() string {
-	if info, err := os.Stat("/dev/shm"); err != nil || !info.IsDir() {
-		return w.t.TempDir()
-	}
-	dir, err := os.MkdirTemp("/dev/shm", "cairn-test-")
-	if err != nil {
-		return w.t.TempDir()
-	}
-	w.t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
 }
 
 // copyOf returns a copy of the data folder of a device.
 func (w *world) copyOf(c *citizen) string {
 	c.close()
 	defer c.open()
-	dir := w.folder()
+	dir := quickDir(w.t)
 	if err := os.CopyFS(dir, os.DirFS(c.dir)); err != nil {
 		w.t.Fatal(err)
 	}
@@ -380,7 +366,7 @@ func (w *world) arrive(c *citizen) {
 
 // keys returns a new folder with the keys of a device.
 func (w *world) keys(c *citizen) string {
-	dir := w.folder()
+	dir := quickDir(w.t)
 	if err := os.CopyFS(filepath.Join(dir, "keys"), os.DirFS(filepath.Join(c.dir, "keys"))); err != nil {
 		w.t.Fatal(err)
 	}

@@ -60,6 +60,18 @@ func newHouse(t testing.TB, b bucket.Bucket) *house {
 	return openHouse(t, t.TempDir(), b, nil)
 }
 
+// quickDir returns an empty folder, in memory where the system has such: there is no
+// disk to wait for.
+func quickDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "cairn-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 // openHouse opens a house in a folder.
 func openHouse(t testing.TB, dir string, b bucket.Bucket, edit func(*backup.Config)) *house {
 	t.Helper()
