@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -409,15 +408,7 @@ type sample struct{ *rand.Rand }
 // newSample returns one that a run with CAIRN_SEED draws again.
 func newSample(t *testing.T) sample {
 	t.Helper()
-	seed := uint64(time.Now().UnixNano())
-	if text := os.Getenv("CAIRN_SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatalf("CAIRN_SEED: %v", err)
-		}
-	}
-	t.Logf("CAIRN_SEED=%d draws the same again", seed)
-	return sample{rand.New(rand.NewPCG(seed, 0))}
+	return sample{stores.Random(t)}
 }
 
 // has reports whether the next trial belongs to so many percent.
