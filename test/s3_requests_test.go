@@ -61,7 +61,7 @@ func TestRequests(t *testing.T) {
 		{"another backup", create, "get cairn.json, put parts/..., get cairn.json, put backups/..."},
 		{"the list", list, "list backups/"},
 		{"a restoration", restore, "get cairn.json, get backups/..., get parts/..."},
-		{"a deletion", remove, "get backups/..., put trash/..., delete backups/..."},
+		{"a deletion", remove, "get backups/..., put trash/..., delete backups/..., put trash/..."},
 		{"stopping", func() error { return d.Stop() }, ""},
 		{"a start", start, "get cairn.json"},
 		{"the list, from what is remembered", list, "list backups/"},

@@ -486,7 +486,7 @@ func TestObjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	delete(want, "backups")
-	want["trash"] = 1
+	want["trash"] = 2 // with its receipt
 	after := objects(t, store)
 	if got := kinds(); !maps.Equal(got, want) || after[named(after, "trash/")[0]] != manifest {
 		t.Errorf("after a deletion: %v, want %v", got, want)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"runtime/debug"
 	"slices"
@@ -22,11 +23,6 @@ var ErrTaken = errors.New("the cloud has another backup of this id")
 
 // fetches is how many manifests are read at once.
 const fetches = 8
-
-// maxTrash is the largest manifest that can be deleted, in bytes: 16 MiB. It
-// is more than can be read, so that what is newer or damaged can be deleted, and
-// not more, since all of it is in memory then, with up to three times as much.
-const maxTrash = 16 << 20
 
 // Commit writes a manifest. When it returns nil the backup exists, and returned
 // is what every listing will say of it. It is encoded once and its PUT does not
@@ -275,65 +271,4 @@ func (c *Cloud) isolate(ctx context.Context, all []listed) error {
 		return err
 	}
 	return lost
-}
-
-// Delete removes a backup, readable or not, after copying its manifest to
-// trash/. Once it has begun to write it does not end with ctx. A step whose
-// answer is lost is settled. A backup that is not there is
-// cairn.CodeBackupNotFound; after any other error it may still be there.
-func (c *Cloud) Delete(ctx context.Context, id string) error {
-	name, ok := backupName(id)
-	if !ok {
-		return c.noBackup(id)
-	}
-	data, err := c.read(ctx, name, nil, maxTrash)
-	if errors.Is(err, bucket.ErrNotFound) {
-		c.note(name, false)
-		c.forget(ctx, name)
-		return c.missing(ctx, id)
-	}
-	if err != nil {
-		return c.failure(ctx, "reading", name, err)
-	}
-	if len(data) > maxTrash {
-		e := c.Damaged(name, fmt.Sprintf("it is longer than %d bytes, which no manifest is", maxTrash))
-		e.Hint = "Remove the object by other means."
-		return e
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	ctx = context.WithoutCancel(ctx)
-	trash := c.trashName(id)
-	if err := bucket.Create(ctx, c.cfg.Bucket, trash, bytes.NewReader(data)); err != nil {
-		return c.failure(ctx, "writing", trash, err)
-	}
-	// Before it is removed: a listing that still has it must not be believed, not
-	// after a crash either, nor when it is not known whether it is there.
-	c.note(name, true)
-	c.forget(ctx, name)
-	if err := c.remove(ctx, name); err != nil {
-		return c.failure(ctx, "deleting", name, err)
-	}
-	c.note(name, false)
-	return nil
-}
-
-// remove deletes an object and settles a failure by looking whether it is
-// still there. One that is may yet go, unless the store said that it stays.
-func (c *Cloud) remove(ctx context.Context, name string) error {
-	err := c.cfg.Bucket.Delete(ctx, name)
-	if err == nil {
-		return nil
-	}
-	_, headErr := c.cfg.Bucket.Head(ctx, name)
-	switch {
-	case errors.Is(headErr, bucket.ErrNotFound):
-		return nil
-	case headErr != nil:
-		return fmt.Errorf("%w: %w; looking for it: %w", bucket.ErrUnknown, err, headErr)
-	case bucket.Transient(err):
-		return fmt.Errorf("%w, though it is there now: %w", bucket.ErrUnknown, err)
-	}
-	return err
 }

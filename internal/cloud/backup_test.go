@@ -392,8 +392,8 @@ func TestDelete(t *testing.T) {
 		t.Error("the manifest is there")
 	}
 	wantError(t, c.Delete(t.Context(), deleted.ID), cairn.CodeBackupNotFound, deleted.ID)
-	if got := len(names(t, b)); got != 3 {
-		t.Errorf("the bucket has %d objects, want cairn.json, a backup and the trash", got)
+	if got := len(names(t, b)); got != 4 {
+		t.Errorf("the bucket has %d objects, want cairn.json, a backup, and a copy in the trash with its receipt", got)
 	}
 }
 

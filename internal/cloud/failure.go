@@ -64,7 +64,9 @@ func (c *Cloud) failure(ctx context.Context, doing, name string, err error) erro
 		return fmt.Errorf("%s %s: %w", doing, name, err)
 	}
 	if errors.Is(err, bucket.ErrNotFound) {
-		return c.Damaged(name, "it is missing")
+		e := c.Damaged(name, "it is missing")
+		e.Err = fmt.Errorf("%s %s: %w", doing, name, err)
+		return e
 	}
 	e := &cairn.Error{Err: fmt.Errorf("%s %s: %w", doing, name, err)}
 	f := failureOf(err)

@@ -141,10 +141,9 @@ func (c *Cloud) encode(m Manifest) (object []byte, read Manifest, err error) {
 	return b.Bytes(), read, nil
 }
 
-// decode reads the object of the manifest of a backup. Its errors are
-// *cairn.Error of CodeDamaged and CodeFormatTooNew.
-func (c *Cloud) decode(object []byte, id string) (Manifest, error) {
-	name := backupFolder + id + backupSuffix
+// decode reads the object of the manifest of a backup, which has the name. Its
+// errors are *cairn.Error of CodeDamaged and CodeFormatTooNew.
+func (c *Cloud) decode(name string, object []byte, id string) (Manifest, error) {
 	bad := func(why error) (Manifest, error) { return Manifest{}, c.Damaged(name, why.Error()) }
 	undecryptable := func(err error) (Manifest, error) {
 		e := c.Damaged(name, notDecrypted) // what age says may quote the object
@@ -285,7 +284,7 @@ func (c *Cloud) manifest(ctx context.Context, id string) (Manifest, error) {
 	if err != nil {
 		return Manifest{}, c.failure(ctx, "reading", name, err)
 	}
-	m, err := c.decode(data, id)
+	m, err := c.decode(name, data, id)
 	if err == nil && m.Scope == scopeCheckpoint {
 		return Manifest{}, c.Damaged(name, "it is that of a backup that was not finished")
 	}

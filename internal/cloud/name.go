@@ -16,6 +16,9 @@ import (
 //	parts/<xx>/<32 hexadecimal digits>.jsonl.zst.age
 //	indexes/<xx>/<32 hexadecimal digits>.jsonl.zst.age
 //	trash/<backup id>.<32 hexadecimal digits>
+//	trash/<backup id>.<32 hexadecimal digits>.gone
+//	trash/<backup id>.<32 hexadecimal digits>.using
+//	trash/probe.<32 hexadecimal digits>
 //
 // The digits are random, and xx is the first two of them.
 const (
@@ -27,6 +30,10 @@ const (
 
 	backupSuffix = ".json.age"
 	linesSuffix  = ".jsonl.zst.age"
+
+	receiptSuffix    = ".gone"
+	checkpointSuffix = ".using"
+	probePrefix      = trashFolder + "probe."
 )
 
 // randomBytes is how many random bytes are in a name.
@@ -39,8 +46,7 @@ func (c *Cloud) PartName() string { return c.linesName(partFolder) }
 func (c *Cloud) IndexName() string { return c.linesName(indexFolder) }
 
 func (c *Cloud) linesName(folder string) string {
-	digits := c.randomDigits()
-	return folder + digits[:2] + "/" + digits + linesSuffix
+	return linesNameOf(folder, c.randomKey())
 }
 
 // trashName returns a name for the copy of a manifest that is deleted.
@@ -48,13 +54,52 @@ func (c *Cloud) trashName(id string) string {
 	return trashFolder + id + "." + c.randomDigits()
 }
 
+// A trashKind is what an object of trash/ is.
+type trashKind int
+
+const (
+	trashForeign    trashKind = iota // not ours
+	trashCopy                        // of a manifest: of a backup that is deleted or was
+	trashReceipt                     // says when the backup of a copy was gone
+	trashCheckpoint                  // a manifest of what a creation uses
+	trashProbe                       // tells the time of the bucket
+)
+
+// trashOf returns what the name of an object of trash/ says: the id of the backup,
+// but for a probe, and the name of the copy that a receipt is of.
+func trashOf(name string) (kind trashKind, id, copied string) {
+	if digits, ok := strings.CutPrefix(name, probePrefix); ok && isDigits(digits) {
+		return trashProbe, "", ""
+	}
+	kind, copied = trashCopy, name
+	if rest, ok := strings.CutSuffix(name, receiptSuffix); ok {
+		kind, copied = trashReceipt, rest
+	} else if rest, ok := strings.CutSuffix(name, checkpointSuffix); ok {
+		kind, copied = trashCheckpoint, rest
+	}
+	rest, inside := strings.CutPrefix(copied, trashFolder)
+	i := strings.LastIndexByte(rest, '.')
+	if !inside || i < 0 || !isDigits(rest[i+1:]) {
+		return trashForeign, "", ""
+	}
+	if _, ok := cairn.ParseBackupID(rest[:i]); !ok {
+		return trashForeign, "", ""
+	}
+	return kind, rest[:i], copied
+}
+
 // randomDigits returns 32 hexadecimal digits.
 func (c *Cloud) randomDigits() string {
-	var b [randomBytes]byte
-	if _, err := io.ReadFull(c.cfg.Rand, b[:]); err != nil {
+	key := c.randomKey()
+	return hex.EncodeToString(key[:])
+}
+
+// randomKey draws what they stand for.
+func (c *Cloud) randomKey() (key [randomBytes]byte) {
+	if _, err := io.ReadFull(c.cfg.Rand, key[:]); err != nil {
 		panic(fmt.Sprintf("cloud: the source of random bytes fails: %v", err)) // as crypto/rand has it
 	}
-	return hex.EncodeToString(b[:])
+	return key
 }
 
 // backupName returns the name of the manifest of a backup, or false for an id
@@ -89,6 +134,23 @@ func isLinesName(folder, name string) bool {
 	return inside && suffixed && cut && len(xx) == 2 && strings.HasPrefix(digits, xx) && isDigits(digits)
 }
 
+// linesKey returns the random bytes in the name of a part or of an index, which
+// tell it from all others of its folder.
+func linesKey(folder, name string) (key [randomBytes]byte, ok bool) {
+	if !isLinesName(folder, name) {
+		return key, false
+	}
+	digits := strings.TrimSuffix(name[len(folder)+len("xx/"):], linesSuffix)
+	_, err := hex.Decode(key[:], []byte(digits))
+	return key, err == nil
+}
+
+// linesNameOf returns the name of linesKey.
+func linesNameOf(folder string, key [randomBytes]byte) string {
+	digits := hex.EncodeToString(key[:])
+	return folder + digits[:2] + "/" + digits + linesSuffix
+}
+
 // isDigits reports whether s is 32 lower-case hexadecimal digits.
 func isDigits(s string) bool {
 	b, err := hex.DecodeString(s)
@@ -98,13 +160,8 @@ func isDigits(s string) bool {
 // isOurs reports whether cairn could have given this name to an object other
 // than cairn.json.
 func isOurs(name string) bool {
-	if rest, ok := strings.CutPrefix(name, trashFolder); ok {
-		i := strings.LastIndexByte(rest, '.')
-		if i < 0 {
-			return false
-		}
-		_, ok := cairn.ParseBackupID(rest[:i])
-		return ok && isDigits(rest[i+1:])
+	if kind, _, _ := trashOf(name); kind != trashForeign {
+		return true
 	}
 	_, manifest := backupOf(name)
 	return manifest || isLinesName(partFolder, name) || isLinesName(indexFolder, name)
