@@ -100,7 +100,13 @@ var calls = map[string]func(ctx context.Context, c *client.Client) error{
 	"CreateBackup":  func(ctx context.Context, c *client.Client) error { _, err := c.CreateBackup(ctx); return err },
 	"RestoreBackup": func(ctx context.Context, c *client.Client) error { _, err := c.RestoreBackup(ctx, "x"); return err },
 	"DeleteBackup":  func(ctx context.Context, c *client.Client) error { return c.DeleteBackup(ctx, "x") },
-	"UndoRestore":   func(ctx context.Context, c *client.Client) error { return c.UndoRestore(ctx) },
+	"UndeleteBackup": func(ctx context.Context, c *client.Client) error {
+		_, err := c.UndeleteBackup(ctx, "x")
+		return err
+	},
+	"DeletedBackups": func(ctx context.Context, c *client.Client) error { _, err := c.DeletedBackups(ctx); return err },
+	"Prune":          func(ctx context.Context, c *client.Client) error { return drain(c.Prune(ctx, false)) },
+	"UndoRestore":    func(ctx context.Context, c *client.Client) error { return c.UndoRestore(ctx) },
 	"CreationStatus": func(ctx context.Context, c *client.Client) error {
 		_, err := c.CreationStatus(ctx, "x")
 		return err

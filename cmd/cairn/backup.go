@@ -27,11 +27,12 @@ it, and returns when no backup will be made, or the documents stay as they are.`
 	watch := eventCommand("watch", "show all that is in progress, until Ctrl-C", takes(), backupWatch)
 	return groupCommand("backup", "make backups, list, restore and delete them",
 		create,
-		clientCommand("list", "list the backups in the cloud, newest first", takes(), backupList),
+		backupListCommand(),
 		clientCommand("show ID", "say what a backup holds", takes("ID"), ofBackup(backupShow)),
 		restore,
 		clientCommand("undo", "swap the database with the one that was there before the last restoration", takes(), backupUndo),
 		clientCommand("delete ID", "take a backup out of the cloud", takes("ID"), ofBackup(backupDelete)),
+		clientCommand("undelete ID", "bring a deleted backup back", takes("ID"), ofBackup(backupUndelete)),
 		clientCommand("status ID", "say how far the creation and restoration of a backup are, or what became of them", takes("ID"), ofBackup(backupStatus)),
 		cancel,
 		watch)
@@ -174,8 +175,10 @@ func backupDelete(c call) error {
 	if c.json {
 		return printJSON(c.out, struct{}{})
 	}
-	_, err := fmt.Fprintf(c.out, "deleted %s\n", printable(c.args[0]))
-	return err
+	if _, err := fmt.Fprintf(c.out, "deleted %s\n", printable(c.args[0])); err != nil {
+		return err
+	}
+	return adviseAfterDelete(c)
 }
 
 // backupStatus tells of both kinds of work on a backup. Either may be unknown.

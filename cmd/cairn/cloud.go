@@ -19,7 +19,7 @@ import (
 )
 
 func cloudCommand() *cobra.Command {
-	return groupCommand("cloud", "look after the place where backups are", cloudKeyCommand())
+	return groupCommand("cloud", "look after the place where backups are", cloudKeyCommand(), cloudPruneCommand())
 }
 
 // cloudKeyCommand prints a secret, so it reads the data folder, where only its

@@ -20,6 +20,15 @@ type Backups interface {
 	Backup(ctx context.Context, id string) (cairn.Backup, error)
 	// Delete deletes one of either scope, or returns cairn.CodeBackupNotFound.
 	Delete(ctx context.Context, id string) error
+	// Undelete brings a deleted one back: cairn.CodeBackupNotFound, or
+	// CodeTooLate.
+	Undelete(ctx context.Context, id string) (cairn.Backup, error)
+	// Deleted returns the backups of whole databases that can be brought back,
+	// the last deleted first.
+	Deleted(ctx context.Context) ([]cairn.DeletedBackup, error)
+	// Prune removes what no backup needs, unless the run is dry, until ctx
+	// ends. What is returned counts with an error, too.
+	Prune(ctx context.Context, dry bool, report func(cairn.PruneProgress)) (cairn.Pruned, error)
 	// Last returns the newest backup that the live database knows of, and how
 	// many changes came after it; ok is false when there is none.
 	Last(ctx context.Context) (last cairn.Base, changes int64, ok bool, err error)
