@@ -23,7 +23,7 @@ type Pruned struct {
 	Dead    Count // that none needs any more
 	Deleted Count // of the dead; none in a dry run
 
-	Backups int64 // manifests whose objects live: of backups, and of deleted ones
+	Backups int64 // whose objects live: those that are there, and deleted ones
 	Trash   int64 // objects in trash/ whose time is over
 	Emptied int64 // of those, how many were removed; none in a dry run
 	Foreign int64 // objects among all these that cairn did not write, and leaves alone

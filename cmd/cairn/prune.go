@@ -111,14 +111,14 @@ func cloudPrune(c call, dry bool) error {
 
 // printPruned says what prune has found and removed.
 func printPruned(w io.Writer, r api.Pruned) error {
-	verb, dead := "removed", r.Deleted
+	verb, dead := "removed     ", r.Deleted
 	trash := r.Emptied
 	if r.DryRun {
 		verb, dead, trash = "would be removed", r.Dead, r.Trash
 	}
 	if _, err := fmt.Fprintf(w, `needed       %s, by %d backups
 kept for now %s, younger than the grace time
-%-12s %s, and %d objects of deletions
+%s %s, and %d objects of deletions
 `, objectsText(r.Live), r.Backups, objectsText(r.Young), verb, objectsText(dead), trash); err != nil {
 		return err
 	}

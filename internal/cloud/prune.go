@@ -222,7 +222,6 @@ func (p *pruning) list(ctx context.Context) ([]source, error) {
 			return nil, blocked
 		}
 	}
-	p.backups = int64(len(names))
 	var between string
 	if !p.dry {
 		between, _, err = p.c.probe(ctx)
@@ -298,7 +297,11 @@ func (p *pruning) read(ctx context.Context, names []source) error {
 	if r.first != nil {
 		return p.blocked(r.first, r.unreadable)
 	}
-	p.backups = int64(len(names))
+	ids := map[string]bool{}
+	for _, n := range names {
+		ids[n.id] = true
+	}
+	p.backups = int64(len(ids))
 	return nil
 }
 
