@@ -341,4 +341,3 @@ func TestGoesOn(t *testing.T) {
 		})
 	}
 }
-

@@ -61,7 +61,7 @@ func (c *Cloud) Checkpoint(ctx context.Context, b cairn.Backup, segments []segme
 		if err != nil {
 			return "", err
 		}
-		name = c.trashName(b.ID)
+		name = c.trashName(b.ID) + checkpointSuffix
 		if err := bucket.Create(ctx, c.cfg.Bucket, name, fresh.Reader(bytes.NewReader(object))); err != nil {
 			return "", c.failure(ctx, "writing", name, err)
 		}

@@ -284,9 +284,14 @@ func (c *Cloud) manifest(ctx context.Context, id string) (Manifest, error) {
 	if err != nil {
 		return Manifest{}, c.failure(ctx, "reading", name, err)
 	}
-	m, err := c.decode(name, data, id)
+	return c.decodeBackup(name, data, id)
+}
+
+// decodeBackup is decode of what is no checkpoint.
+func (c *Cloud) decodeBackup(name string, object []byte, id string) (Manifest, error) {
+	m, err := c.decode(name, object, id)
 	if err == nil && m.Scope == scopeCheckpoint {
-		return Manifest{}, c.Damaged(name, "it is that of a backup that was not finished")
+		return Manifest{}, c.Damaged(name, "it only says what a backup used while it was made")
 	}
 	return m, err
 }

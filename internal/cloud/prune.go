@@ -344,7 +344,11 @@ func (r *reading) manifest(ctx context.Context, n source) error {
 	if err != nil {
 		return c.failure(ctx, "reading", n.name, err)
 	}
-	m, err := c.decode(n.name, data, n.id)
+	decode := c.decodeBackup
+	if kind, _, _ := trashOf(n.name); kind == trashCheckpoint {
+		decode = c.decode
+	}
+	m, err := decode(n.name, data, n.id)
 	if err != nil {
 		return err
 	}

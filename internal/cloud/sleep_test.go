@@ -114,7 +114,7 @@ func (p *play) create(c *cloud.Cloud, m cloud.Manifest, taken []string, fresh cl
 	p.world.mu.Lock()
 	p.named[objectOf(m.ID)] = append(taken, s.Index.Name, parts[0].Name, parts[1].Name)
 	p.world.mu.Unlock()
-	b, err := c.CommitFresh(ctx, m, fresh)
+	b, err := c.Commit(ctx, m, fresh)
 	p.judge(err)
 	return b
 }
@@ -194,7 +194,7 @@ var plays = map[string]func(*play){
 		p.at(9 * time.Hour)
 		p.prune(p.c)
 	},
-	"a removal comes after the return": func(p *play) { p.lateRemoval(0) },
+	"a removal comes after the return":                        func(p *play) { p.lateRemoval(0) },
 	"a removal comes after the return, with prune in between": func(p *play) { p.lateRemoval(10 * time.Minute) },
 	"who deletes sleeps before the copy": func(p *play) {
 		sleeps := p.device(fault.Put, "trash/"+p.backup.ID, 30*time.Hour)

@@ -102,6 +102,6 @@ func (c *Cloud) readCopy(ctx context.Context, t trashed) (Manifest, []byte, erro
 	if err != nil {
 		return Manifest{}, nil, c.failure(ctx, "reading", t.object.Name, err)
 	}
-	m, err := c.decode(t.object.Name, data, t.id)
+	m, err := c.decodeBackup(t.object.Name, data, t.id)
 	return m, data, err
 }
