@@ -1,0 +1,120 @@
+package config
+
+import (
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"cairn"
+)
+
+// A Key is one setting, as all know it who set or show it.
+type Key struct {
+	// Name is what it is called in the file, with its table: backup.quiet.
+	Name string
+	// Flag is the flag of the command line, without dashes.
+	Flag string
+	// Form says what a value looks like, in one word or an example.
+	Form string
+	// About says what it does, and Unset what is done without it.
+	About, Unset string
+
+	kind  kind
+	field func(*Config) value
+}
+
+// Variable returns the variable of the environment: CAIRN_BACKUP_QUIET.
+func (k Key) Variable() string {
+	return "CAIRN_" + strings.ToUpper(strings.ReplaceAll(k.Name, ".", "_"))
+}
+
+// Text returns the value in a configuration; "" when it is off or not set.
+func (k Key) Text(c *Config) string { return k.field(c).String() }
+
+// set sets the value. Its errors are for a person.
+func (k Key) set(c *Config, text string) error { return k.field(c).set(text) }
+
+// A kind is what of TOML's types a key takes.
+type kind int
+
+const (
+	textual kind = iota
+	filePath
+	place  // a path or a URL
+	number // or text
+	choice // true, false, or text
+)
+
+// Keys returns all keys, in the order of the file: those without a table first.
+func Keys() []Key {
+	keys := []Key{
+		{"data", "data", "folder", "the data folder", "the data folder of this user", filePath, func(c *Config) value { return (*text)(&c.Data) }},
+		{"listen", "listen", "127.0.0.1:39300", "the one address to listen on; port 0 takes a free one", "port 1000 if it can be bound, and the first free of 39300 to 39333", textual, func(c *Config) value { return (*text)(&c.Listen) }},
+		{"cloud", "cloud", "place", "the place for backups: a folder, or s3://BUCKET/PREFIX", "the folder cloud in the data folder", place, func(c *Config) value { return (*text)(&c.Cloud) }},
+		{"key", "key", "file", "the file with the key of that place, where the data folder lacks it", "the key that the data folder has", filePath, func(c *Config) value { return (*text)(&c.Key) }},
+		{"log_level", "log-level", "level", "what is logged on standard error: debug, info, warn or error", "info", textual, func(c *Config) value { return (*level)(&c.LogLevel) }},
+		{"backup.schedule", "schedule", "0 3 * * *", "when a backup is made: minute, hour, day, month and day of the week, in local time", "never", textual, func(c *Config) value { return (*schedule)(&c.Backup.Schedule) }},
+		{"backup.quiet", "quiet", "30s", "how long after the last change a backup is made", "never", textual, func(c *Config) value { return &duration{&c.Backup.Quiet, 24 * time.Hour} }},
+		{"backup.at_most_every", "at-most-every", "1h", "how far apart such backups are at least", "0s", textual, func(c *Config) value { return &duration{&c.Backup.AtMostEvery, 366 * 24 * time.Hour} }},
+	}
+	for name := range new(cairn.Retention).Counts() {
+		about := "how many of the newest backups of this device stay"
+		if name != "last" {
+			about = "how many " + unitOf(name) + "s keep the newest backup in them"
+		}
+		keys = append(keys, keepKey(name, "7", about, number, func(c *Config) value { return (*count)(find(c.Retention.Keep.Counts(), name)) }))
+	}
+	for name := range new(cairn.Retention).Spans() {
+		about := "how long before the newest backup all stay"
+		if name != "within" {
+			about = "how long before the newest backup each " + unitOf(strings.TrimPrefix(name, "within-")) + " keeps its newest one"
+		}
+		keys = append(keys, keepKey(name, "2y5m7d3h", about, textual, func(c *Config) value { return (*span)(find(c.Retention.Keep.Spans(), name)) }))
+	}
+	return append(keys, Key{"retention.prune", "prune", "24h", "whether what no backup needs is taken out of the cloud then: true, false, or how far apart at least", "false", choice, func(c *Config) value { return (*prune)(&c.Retention) }})
+}
+
+// keepKey returns the key of one rule.
+func keepKey(rule, form, about string, kind kind, field func(*Config) value) Key {
+	flag := "keep-" + rule
+	return Key{"retention." + strings.ReplaceAll(flag, "-", "_"), flag, form, about, "no such rule", kind, field}
+}
+
+// unitOf returns hour for hourly.
+func unitOf(rule string) string {
+	if rule == "daily" {
+		return "day"
+	}
+	return strings.TrimSuffix(rule, "ly")
+}
+
+// find returns the value of a name.
+func find[T any](all iter.Seq2[string, *T], name string) *T {
+	for n, v := range all {
+		if n == name {
+			return v
+		}
+	}
+	return nil
+}
+
+// lookUp returns the key of a name.
+func lookUp(keys []Key, name string) (Key, bool) {
+	i := slices.IndexFunc(keys, func(k Key) bool { return k.Name == name })
+	if i < 0 {
+		return Key{}, false
+	}
+	return keys[i], true
+}
+
+// FlagOf returns the key that a flag of the command line sets.
+func FlagOf(flag string) (Key, bool) {
+	keys := Keys()
+	i := slices.IndexFunc(keys, func(k Key) bool { return k.Flag == flag })
+	if i < 0 {
+		return Key{}, false
+	}
+	return keys[i], true
+}
+

@@ -1,0 +1,171 @@
+package config
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"cairn"
+)
+
+// FileVariable is the variable of the environment that names the file.
+const FileVariable = "CAIRN_CONFIG"
+
+// A Request says where to read from.
+type Request struct {
+	// File is what the flag --config names; "" for $CAIRN_CONFIG, or the usual
+	// place, where there may be none.
+	File string
+	// Flags are the values of flags that were given, by the names of their keys.
+	// "" counts as none.
+	Flags map[string]string
+	// Checks are what else values must be fit for, by the names of their keys;
+	// their errors are for a person.
+	Checks map[string]func(value string) error
+	// Getenv tells the environment; nil means os.Getenv.
+	Getenv func(string) string
+}
+
+// Loaded is a configuration, and where it comes from.
+type Loaded struct {
+	Config
+	// File is the path of the file that was read; "" if there is none.
+	File    string
+	origins map[string]Origin
+}
+
+// Origin returns where the value of a key comes from.
+func (l *Loaded) Origin(key string) Origin {
+	if o, ok := l.origins[key]; ok {
+		return o
+	}
+	return Origin{Kind: Default}
+}
+
+// Path returns where the configuration file is, or would be: what file names, else
+// $CAIRN_CONFIG, else the usual place. named reports that it was one of the first
+// two; then it must be there.
+func Path(file string, getenv func(string) string) (path string, named bool, err error) {
+	if getenv == nil {
+		getenv = os.Getenv
+	}
+	if file == "" {
+		file = getenv(FileVariable)
+	}
+	if file != "" {
+		path, err = filepath.Abs(file)
+		return path, true, cairn.FileError("finding", file, err)
+	}
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", false, &cairn.Error{
+			Code:    cairn.CodeNoPermission,
+			Message: "This user has no folder for configuration.",
+			Hint:    "Name a file with --config or " + FileVariable + ".",
+			Err:     err,
+		}
+	}
+	return filepath.Join(dir, "cairn", "config.toml"), false, nil
+}
+
+// Load reads the configuration. What is wrong with it is a *cairn.Error with
+// cairn.CodeInvalid, in whose tree are the Problems.
+func Load(r Request) (*Loaded, error) {
+	if r.Getenv == nil {
+		r.Getenv = os.Getenv
+	}
+	path, named, err := Path(r.File, r.Getenv)
+	if err != nil && named {
+		return nil, err
+	}
+	var data []byte
+	if err == nil { // a user without a home folder has no file
+		data, err = readFile(path)
+	}
+	switch {
+	case err == nil:
+	case !named && path == "", !named && errors.Is(err, fs.ErrNotExist):
+		path = ""
+	default:
+		return nil, cairn.FileError("reading", path, err)
+	}
+	l := &Loaded{Config: defaults(), File: path, origins: map[string]Origin{}}
+	var problems Problems
+	if path != "" {
+		problems = l.readFile(r, data)
+	}
+	return l, append(problems, l.override(r)...).asError()
+}
+
+// Parse reads the text of a file, as if nothing were set besides.
+func Parse(path string, data []byte, checks map[string]func(string) error) (*Loaded, error) {
+	l := &Loaded{Config: defaults(), File: path, origins: map[string]Origin{}}
+	return l, l.readFile(Request{Checks: checks}, data).asError()
+}
+
+// readFile reads a file, and no more of it than shows that it is too long.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFile+1))
+}
+
+// readFile takes over what a file says.
+func (l *Loaded) readFile(r Request, data []byte) Problems {
+	keys := Keys()
+	home, _ := os.UserHomeDir() // without one, ~/ is not replaced
+	entries, problems := parseFile(l.File, data)
+	for _, e := range entries {
+		origin := Origin{File, l.File, e.line}
+		key, p := e.apply(&l.Config, keys, filepath.Dir(l.File), home)
+		if p == nil {
+			p = l.take(r, key, origin)
+		}
+		if p != nil {
+			p.Origin = origin
+			problems = append(problems, *p)
+		}
+	}
+	return problems
+}
+
+// override takes over what the environment says, and the flags.
+func (l *Loaded) override(r Request) (problems Problems) {
+	for _, key := range Keys() {
+		given, origin := r.Flags[key.Name], Origin{Kind: Flag, Name: "--" + key.Flag}
+		if given == "" {
+			given, origin = r.Getenv(key.Variable()), Origin{Kind: Environment, Name: key.Variable()}
+		}
+		if given == "" {
+			continue
+		}
+		var p *Problem
+		if err := key.set(&l.Config, given); err != nil {
+			p = &Problem{Key: key.Name, What: err.Error()}
+		} else {
+			p = l.take(r, key, origin)
+		}
+		if p != nil {
+			p.Origin = origin
+			problems = append(problems, *p)
+		}
+	}
+	return problems
+}
+
+// take notes where the value of a key comes from, and checks it.
+func (l *Loaded) take(r Request, key Key, origin Origin) *Problem {
+	l.origins[key.Name] = origin
+	check, ok := r.Checks[key.Name]
+	if value := key.Text(&l.Config); ok && value != "" {
+		if err := check(value); err != nil {
+			return &Problem{Key: key.Name, What: err.Error()}
+		}
+	}
+	return nil
+}
