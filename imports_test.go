@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 	"cairn/internal/bucket/memory":     {"cairn/internal/bucket"},
 	"cairn/internal/bucket/s3":         {"cairn/internal/bucket"},
 	"cairn/internal/cloud":             {"cairn", "cairn/internal/bucket", "cairn/internal/segment", "cairn/internal/durable"},
-	"cairn/internal/config":           {"cairn"},
+	"cairn/internal/config":            {"cairn"},
 	"cairn/internal/database":          {"cairn", "cairn/internal/durable", "cairn/internal/sqlitefile"},
 	"cairn/internal/sqlitefile":        {"cairn"},
 	"cairn/internal/device":            {"cairn", "cairn/internal/durable", "cairn/internal/sqlitefile"},

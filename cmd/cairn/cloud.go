@@ -57,8 +57,8 @@ without it nobody can.`,
 // the one that is given, that of the daemon, or, when none runs, the only one that
 // there is a key of. A key that opens something else is worse than none: it is
 // found out when it is needed.
-func wantedKey(ctx context.Context, data string, args []string) (dir, id string, err error) {
-	if len(args) == 1 && (data != "" || os.Getenv("CAIRN_URL") == "") {
+func wantedKey(ctx context.Context, data location, args []string) (dir, id string, err error) {
+	if len(args) == 1 && (data.data != "" || os.Getenv("CAIRN_URL") == "") {
 		dir, err = dataFolder(data)
 		return dir, args[0], err // no daemon can know better
 	}
@@ -107,7 +107,7 @@ func wantedKey(ctx context.Context, data string, args []string) (dir, id string,
 
 // folderWithout returns the data folder when no daemon runs on it. failure is why
 // none could be asked; whoever names an address means that daemon and no other.
-func folderWithout(data string, failure error) (string, error) {
+func folderWithout(data location, failure error) (string, error) {
 	if os.Getenv("CAIRN_URL") != "" || cairn.CodeOf(failure) != cairn.CodeUnreachable {
 		return "", failure
 	}
@@ -192,7 +192,7 @@ func adviseAfterCreate(c call) error {
 // dataArgument returns what leads a command to a data folder, for a person to type:
 // nothing, if it is the one that commands use anyway.
 func dataArgument(dir string) string {
-	if usual, err := dataFolder(""); err == nil && sameFolder(usual, dir) {
+	if usual, err := dataFolder(location{}); err == nil && sameFolder(usual, dir) {
 		return ""
 	}
 	return " --data " + shellQuote(dir)

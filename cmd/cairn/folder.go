@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,23 +16,47 @@ import (
 
 	"cairn"
 	"cairn/client"
+	"cairn/internal/config"
 )
 
 // urlFile in the data folder holds the first address of the running daemon.
 const urlFile = "url"
 
-// dataFlag adds --data to a command.
-func dataFlag(cmd *cobra.Command) *string {
-	return cmd.Flags().String("data", "", "data `folder` (default $CAIRN_DATA, else the user's data folder)")
+// A location is where a command finds the data folder: what --data and --config
+// name, or "".
+type location struct{ data, config string }
+
+// dataFlag adds --data and --config to a command.
+func dataFlag(cmd *cobra.Command) *location {
+	l := &location{}
+	cmd.Flags().StringVar(&l.data, "data", "", "data `folder` (default $CAIRN_DATA, else that of the configuration, else the user's)")
+	cmd.Flags().StringVar(&l.config, "config", "", "configuration `file` (default $CAIRN_CONFIG, else the user's: cairn config path prints it)")
+	return l
 }
 
-// dataFolder returns the data folder: the flag, CAIRN_DATA, or that of the
-// user's system. Source of the latter: the XDG Base Directory Specification,
-// and Apple's and Microsoft's conventions.
-func dataFolder(given string) (string, error) {
-	if given == "" {
-		given = os.Getenv("CAIRN_DATA")
+// dataFolder returns the data folder: the flag, CAIRN_DATA, that of the
+// configuration file, or that of the user's system. The file is read only when
+// that matters.
+func dataFolder(at location) (string, error) {
+	if given := cmp.Or(at.data, os.Getenv("CAIRN_DATA")); given != "" {
+		return absolute(given)
 	}
+	l, err := loadConfig(config.Request{File: at.config, Getenv: func(name string) string {
+		if name == config.FileVariable {
+			return os.Getenv(name)
+		}
+		return "" // the others do not say where the data is
+	}})
+	if err != nil {
+		return "", err
+	}
+	return absolute(l.Data)
+}
+
+// absolute returns the data folder of a setting; "" is that of the user's system.
+// Source of the latter: the XDG Base Directory Specification, and Apple's and
+// Microsoft's conventions.
+func absolute(given string) (string, error) {
 	if given != "" {
 		dir, err := filepath.Abs(given)
 		return dir, cairn.FileError("finding", given, err)
@@ -62,7 +87,7 @@ func dataFolder(given string) (string, error) {
 
 // daemon returns a client of the daemon that CAIRN_URL names, or else of the one
 // that runs on the data folder.
-func daemon(ctx context.Context, data string) (*client.Client, error) {
+func daemon(ctx context.Context, data location) (*client.Client, error) {
 	if address := os.Getenv("CAIRN_URL"); address != "" {
 		u, err := url.Parse(address)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {

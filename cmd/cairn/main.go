@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.SetHelpCommand(helpCommand(root))
-	root.AddCommand(serveCommand(), importCommand(), assetsCommand(), backupCommand(), cloudCommand(), statusCommand(), versionCommand())
+	root.AddCommand(serveCommand(), importCommand(), assetsCommand(), backupCommand(), cloudCommand(), configCommand(), statusCommand(), versionCommand())
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK

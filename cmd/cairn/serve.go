@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +24,7 @@ import (
 	"cairn/internal/backup"
 	"cairn/internal/bucket/s3"
 	"cairn/internal/cloud"
+	"cairn/internal/config"
 	"cairn/internal/database"
 	"cairn/internal/device"
 	"cairn/internal/durable"
@@ -47,45 +47,39 @@ func serveCommand() *cobra.Command {
 		Short: "start the daemon",
 		Long: `Starts the daemon on this machine's loopback addresses: port 1000 where it can
 be bound, and the first free of 39300 to 39333. It prints a line for each
-address and runs until it is interrupted.`,
+address and runs until it is interrupted.
+
+What no flag says is taken from the environment, then from the configuration
+file; cairn config check shows what is in force.`,
 		Args: takes(),
 	}
-	data := dataFlag(cmd)
-	listen := cmd.Flags().String("listen", "", "the one `address` to listen on, as 127.0.0.1:PORT (default $CAIRN_LISTEN; port 0 takes a free one)")
-	place := cmd.Flags().String("cloud", "", "the `place` for backups: a folder, or s3://BUCKET/PREFIX (default $CAIRN_CLOUD, else cloud in the data folder)")
-	key := cmd.Flags().String("key", "", "the `file` with the key of that place, where the data folder lacks it (default $CAIRN_KEY)")
-	level := cmd.Flags().String("log-level", "info", "the `level` of what is logged on standard error: debug, info, warn or error")
+	at := dataFlag(cmd)
+	flags := settingFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		var lv slog.Level
-		if err := lv.UnmarshalText([]byte(*level)); err != nil {
-			return usageError{fmt.Errorf("--log-level is %q, not debug, info, warn or error", *level)}
+		settings, err := loadConfig(config.Request{File: at.config, Flags: flags(), Checks: checks()})
+		if err != nil {
+			return err // before the data folder is touched
 		}
-		dir, err := dataFolder(*data)
+		dir, err := absolute(settings.Data)
 		if err != nil {
 			return err
 		}
-		address := *listen
-		if address == "" {
-			address = os.Getenv("CAIRN_LISTEN")
-		}
-		if address != "" {
-			if err := checkAddress(address); err != nil {
-				return err // before the data folder is touched
-			}
-		}
-		where, err := parsePlace(cmp.Or(*place, os.Getenv("CAIRN_CLOUD")), dir)
+		where, err := parsePlace(settings.Cloud, dir)
 		if err != nil {
 			return err
 		}
 		d := daemonProcess{
 			dir:    dir,
-			listen: address,
+			config: settings.Config,
 			place:  where,
-			log:    slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: lv})),
+			log:    slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: settings.LogLevel})),
 			stdout: cmd.OutOrStdout(),
 		}
-		if file := cmp.Or(*key, os.Getenv("CAIRN_KEY")); file != "" {
-			if d.identity, err = cloud.ReadKey(file); err != nil {
+		if settings.File != "" {
+			d.log.Info("configured", "file", settings.File)
+		}
+		if settings.Key != "" {
+			if d.identity, err = cloud.ReadKey(settings.Key); err != nil {
 				return err
 			}
 		}
@@ -98,7 +92,7 @@ address and runs until it is interrupted.`,
 // closes in the opposite one.
 type daemonProcess struct {
 	dir      string
-	listen   string
+	config   config.Config
 	place    place
 	identity *age.X25519Identity // from --key; nil without
 	log      *slog.Logger
@@ -220,7 +214,7 @@ func (d *daemonProcess) open(ctx context.Context) (err error) {
 	if err := d.openCloud(ctx); err != nil {
 		return err
 	}
-	d.listeners, err = listen(d.listen, d.log)
+	d.listeners, err = listen(d.config.Listen, d.log)
 	return err
 }
 

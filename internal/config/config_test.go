@@ -43,7 +43,7 @@ prune = "24h"
 
 func parsed(t *testing.T, text string) *config.Loaded {
 	t.Helper()
-	l, err := config.Parse(file, []byte(text), nil)
+	l, err := config.Parse(file, []byte(text))
 	if err != nil {
 		t.Fatalf("Parse = %v", err)
 	}
@@ -83,7 +83,7 @@ func TestProblems(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{"listn = \"127.0.0.1:0\"", "/etc/cairn.toml:1: listn: there is no such key; is listen meant?"},
 	} {
-		_, err := config.Parse(file, []byte(test.text), nil)
+		_, err := config.Parse(file, []byte(test.text))
 		problems, _ := errors.AsType[config.Problems](err)
 		if got := problems.Error(); got != test.want || cairn.CodeOf(err) != cairn.CodeInvalid {
 			t.Errorf("Parse(%q) = %q, %q, want %q", test.text, cairn.CodeOf(err), got, test.want)

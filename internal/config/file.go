@@ -33,7 +33,7 @@ type entry struct {
 func parseFile(path string, data []byte) ([]entry, Problems) {
 	at := func(line int) Origin { return Origin{File, path, line} }
 	if len(data) > maxFile {
-		return nil, Problems{{Origin: at(0), What: fmt.Sprintf("it is longer than %d bytes, which no configuration is", maxFile)}}
+		return nil, Problems{{Origin: at(0), What: fmt.Sprintf("the file is longer than %d bytes, which no configuration is", maxFile)}}
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff")) // as editors on Windows put it there
 	tree := map[string]any{}
@@ -119,25 +119,25 @@ func isSection(keys []Key, name string) bool {
 }
 
 // apply sets what an entry of a file says.
-func (e entry) apply(c *Config, keys []Key, dir, home string) (Key, *Problem) {
+func (e entry) apply(c *Config, keys []Key, dir, home string) *Problem {
 	key, ok := lookUp(keys, e.name)
 	switch {
 	case !ok && isSection(keys, e.name):
-		return key, &Problem{Key: e.name, What: "it is a table, [" + e.name + "], and not a value"}
+		return &Problem{Key: e.name, What: "it is a table, [" + e.name + "], and not a value"}
 	case !ok:
-		return key, unknown(keys, e.name)
+		return unknown(keys, e.name)
 	}
 	given, ok := key.kind.read(e.value)
 	if !ok {
-		return key, &Problem{Key: e.name, What: key.kind.wants(key)}
+		return &Problem{Key: e.name, What: key.kind.wants(key)}
 	}
 	if key.kind == filePath || key.kind == place && !isURL(given) {
 		given = resolve(given, dir, home)
 	}
 	if err := key.set(c, given); err != nil {
-		return key, &Problem{Key: e.name, What: err.Error()}
+		return &Problem{Key: e.name, What: err.Error()}
 	}
-	return key, nil
+	return nil
 }
 
 // read returns a value of TOML as text, if the kind takes one of its type.
@@ -157,11 +157,11 @@ func (k kind) read(value any) (string, bool) {
 func (k kind) wants(key Key) string {
 	switch k {
 	case number:
-		return "it is a whole number, or \"unlimited\""
+		return "it must be a whole number, or \"unlimited\""
 	case choice:
-		return "it is true, false, or text in quotes, such as \"" + key.Form + "\""
+		return "it must be true, false, or text in quotes, such as \"" + key.Example + "\""
 	}
-	return "it is text in quotes, such as \"" + key.Form + "\""
+	return "it must be text in quotes, such as \"" + key.Example + "\""
 }
 
 // isURL reports whether a place is more than a path.
@@ -183,21 +183,35 @@ func resolve(path, dir, home string) string {
 
 // unknown returns the problem of a key that is none, with the nearest one that is.
 func unknown(keys []Key, name string) *Problem {
-	p := &Problem{Key: name, What: "there is no such key", Hint: "cairn config check lists the keys."}
-	best, least := "", 1+len(name)/2
+	p := &Problem{Key: name, What: "there is no such key"}
+	if near := nearest(keys, name); near != "" {
+		p.What += "; is " + near + " meant?"
+	}
+	return p
+}
+
+// nearest returns the key or table whose name is like that of one that is none; ""
+// when there is none.
+func nearest(keys []Key, name string) (best string) {
+	least := min(1+len(name)/2, 8)
+	own := name[strings.LastIndexByte(name, '.')+1:]
 	for _, k := range keys {
+		table, of, ok := strings.Cut(k.Name, ".")
+		if !ok {
+			of = table
+		}
 		d := distance(name, k.Name)
-		if _, short, _ := strings.Cut(k.Name, "."); short == name[strings.LastIndexByte(name, '.')+1:] && short != "" {
+		if of == own {
 			d = 0 // in another table
 		}
 		if d < least {
 			best, least = k.Name, d
 		}
+		if d := distance(name, table); d < least {
+			best, least = table, d
+		}
 	}
-	if best != "" {
-		p.What += "; is " + best + " meant?"
-	}
-	return p
+	return best
 }
 
 // distance counts the letters to put in, to take out or to change for a to become

@@ -15,8 +15,8 @@ type Key struct {
 	Name string
 	// Flag is the flag of the command line, without dashes.
 	Flag string
-	// Form says what a value looks like, in one word or an example.
-	Form string
+	// Form says what a value is, in a word, and Example is one.
+	Form, Example string
 	// About says what it does, and Unset what is done without it.
 	About, Unset string
 
@@ -29,7 +29,7 @@ func (k Key) Variable() string {
 	return "CAIRN_" + strings.ToUpper(strings.ReplaceAll(k.Name, ".", "_"))
 }
 
-// Text returns the value in a configuration; "" when it is off or not set.
+// Text returns the value in a configuration; "" for none, or one that is off.
 func (k Key) Text(c *Config) string { return k.field(c).String() }
 
 // set sets the value. Its errors are for a person.
@@ -49,36 +49,55 @@ const (
 // Keys returns all keys, in the order of the file: those without a table first.
 func Keys() []Key {
 	keys := []Key{
-		{"data", "data", "folder", "the data folder", "the data folder of this user", filePath, func(c *Config) value { return (*text)(&c.Data) }},
-		{"listen", "listen", "127.0.0.1:39300", "the one address to listen on; port 0 takes a free one", "port 1000 if it can be bound, and the first free of 39300 to 39333", textual, func(c *Config) value { return (*text)(&c.Listen) }},
-		{"cloud", "cloud", "place", "the place for backups: a folder, or s3://BUCKET/PREFIX", "the folder cloud in the data folder", place, func(c *Config) value { return (*text)(&c.Cloud) }},
-		{"key", "key", "file", "the file with the key of that place, where the data folder lacks it", "the key that the data folder has", filePath, func(c *Config) value { return (*text)(&c.Key) }},
-		{"log_level", "log-level", "level", "what is logged on standard error: debug, info, warn or error", "info", textual, func(c *Config) value { return (*level)(&c.LogLevel) }},
-		{"backup.schedule", "schedule", "0 3 * * *", "when a backup is made: minute, hour, day, month and day of the week, in local time", "never", textual, func(c *Config) value { return (*schedule)(&c.Backup.Schedule) }},
-		{"backup.quiet", "quiet", "30s", "how long after the last change a backup is made", "never", textual, func(c *Config) value { return &duration{&c.Backup.Quiet, 24 * time.Hour} }},
-		{"backup.at_most_every", "at-most-every", "1h", "how far apart such backups are at least", "0s", textual, func(c *Config) value { return &duration{&c.Backup.AtMostEvery, 366 * 24 * time.Hour} }},
+		{"data", "data", "folder", "~/snippets", "the data folder", "that of this user",
+			filePath, func(c *Config) value { return (*text)(&c.Data) }},
+		{"listen", "listen", "address", "127.0.0.1:39300", "the one address to listen on, as 127.0.0.1:PORT; port 0 takes a free one",
+			"port 1000 if it can be bound, and the first free of 39300 to 39333",
+			textual, func(c *Config) value { return (*text)(&c.Listen) }},
+		{"cloud", "cloud", "place", "s3://bucket/prefix", "the place for backups: a folder, or s3://BUCKET/PREFIX", "cloud in the data folder",
+			place, func(c *Config) value { return (*text)(&c.Cloud) }},
+		{"key", "key", "file", "~/cairn-key.txt", "the file with the key of that place, where the data folder lacks it", "what the data folder has",
+			filePath, func(c *Config) value { return (*text)(&c.Key) }},
+		{"log_level", "log-level", "level", "info", "what is logged on standard error: debug, info, warn or error", "info",
+			textual, func(c *Config) value { return (*level)(&c.LogLevel) }},
+		{"backup.schedule", "schedule", "cron", "0 3 * * *", "when backups are made: minute, hour, day, month and day of the week, in local time", "never",
+			textual, func(c *Config) value { return (*schedule)(&c.Backup.Schedule) }},
+		{"backup.quiet", "quiet", "duration", "30s", "how long after the last change a backup is made", "never",
+			textual, func(c *Config) value { return &duration{&c.Backup.Quiet, longestQuiet} }},
+		{"backup.at_most_every", "at-most-every", "duration", "1h", "how far apart the backups after changes are at least", "1h",
+			textual, func(c *Config) value { return &duration{&c.Backup.AtMostEvery, longestPause} }},
 	}
 	for name := range new(cairn.Retention).Counts() {
-		about := "how many of the newest backups of this device stay"
+		about := "how many of the newest backups stay"
 		if name != "last" {
-			about = "how many " + unitOf(name) + "s keep the newest backup in them"
+			about = "of how many " + unitOf(name) + "s the newest backup stays"
 		}
-		keys = append(keys, keepKey(name, "7", about, number, func(c *Config) value { return (*count)(find(c.Retention.Keep.Counts(), name)) }))
+		keys = append(keys, keepKey(name, "number", "7", about, number,
+			func(c *Config) value { return (*count)(find(c.Retention.Keep.Counts(), name)) }))
 	}
 	for name := range new(cairn.Retention).Spans() {
 		about := "how long before the newest backup all stay"
 		if name != "within" {
-			about = "how long before the newest backup each " + unitOf(strings.TrimPrefix(name, "within-")) + " keeps its newest one"
+			about = "how long before the newest backup that of each " + unitOf(strings.TrimPrefix(name, "within-")) + " stays"
 		}
-		keys = append(keys, keepKey(name, "2y5m7d3h", about, textual, func(c *Config) value { return (*span)(find(c.Retention.Keep.Spans(), name)) }))
+		keys = append(keys, keepKey(name, "span", "2y5m7d3h", about, textual,
+			func(c *Config) value { return (*span)(find(c.Retention.Keep.Spans(), name)) }))
 	}
-	return append(keys, Key{"retention.prune", "prune", "24h", "whether what no backup needs is taken out of the cloud then: true, false, or how far apart at least", "false", choice, func(c *Config) value { return (*prune)(&c.Retention) }})
+	return append(keys, Key{"retention.prune", "prune", "duration", "24h",
+		"whether what no backup needs is then taken out of the cloud: true, false, or true but so far apart at least", "false",
+		choice, func(c *Config) value { return (*prune)(&c.Retention) }})
 }
 
+// What durations are at most.
+const (
+	longestQuiet = 24 * time.Hour
+	longestPause = 366 * 24 * time.Hour
+)
+
 // keepKey returns the key of one rule.
-func keepKey(rule, form, about string, kind kind, field func(*Config) value) Key {
+func keepKey(rule, form, example, about string, kind kind, field func(*Config) value) Key {
 	flag := "keep-" + rule
-	return Key{"retention." + strings.ReplaceAll(flag, "-", "_"), flag, form, about, "no such rule", kind, field}
+	return Key{"retention." + strings.ReplaceAll(flag, "-", "_"), flag, form, example, about, "no such rule", kind, field}
 }
 
 // unitOf returns hour for hourly.
@@ -107,14 +126,3 @@ func lookUp(keys []Key, name string) (Key, bool) {
 	}
 	return keys[i], true
 }
-
-// FlagOf returns the key that a flag of the command line sets.
-func FlagOf(flag string) (Key, bool) {
-	keys := Keys()
-	i := slices.IndexFunc(keys, func(k Key) bool { return k.Flag == flag })
-	if i < 0 {
-		return Key{}, false
-	}
-	return keys[i], true
-}
-

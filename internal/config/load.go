@@ -21,9 +21,9 @@ type Request struct {
 	// Flags are the values of flags that were given, by the names of their keys.
 	// "" counts as none.
 	Flags map[string]string
-	// Checks are what else values must be fit for, by the names of their keys;
-	// their errors are for a person.
-	Checks map[string]func(value string) error
+	// Checks are what else must hold of keys that are set, by their names. They
+	// see the whole configuration; their errors are for a person.
+	Checks map[string]func(Config) error
 	// Getenv tells the environment; nil means os.Getenv.
 	Getenv func(string) string
 }
@@ -88,21 +88,29 @@ func Load(r Request) (*Loaded, error) {
 	case err == nil:
 	case !named && path == "", !named && errors.Is(err, fs.ErrNotExist):
 		path = ""
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &cairn.Error{
+			Code:    cairn.CodeInvalid,
+			Message: "There is no configuration file " + path + ".",
+			Hint:    "It is named with --config or " + FileVariable + ": make it, or name another.",
+			Err:     err,
+		}
 	default:
 		return nil, cairn.FileError("reading", path, err)
 	}
 	l := &Loaded{Config: defaults(), File: path, origins: map[string]Origin{}}
 	var problems Problems
 	if path != "" {
-		problems = l.readFile(r, data)
+		problems = l.readFile(data)
 	}
-	return l, append(problems, l.override(r)...).asError()
+	problems = append(problems, l.override(r)...)
+	return l, l.check(r, problems).asError()
 }
 
-// Parse reads the text of a file, as if nothing were set besides.
-func Parse(path string, data []byte, checks map[string]func(string) error) (*Loaded, error) {
+// Parse reads the text of a file of that path, as if nothing were set besides.
+func Parse(path string, data []byte) (*Loaded, error) {
 	l := &Loaded{Config: defaults(), File: path, origins: map[string]Origin{}}
-	return l, l.readFile(Request{Checks: checks}, data).asError()
+	return l, l.readFile(data).asError()
 }
 
 // readFile reads a file, and no more of it than shows that it is too long.
@@ -116,18 +124,14 @@ func readFile(path string) ([]byte, error) {
 }
 
 // readFile takes over what a file says.
-func (l *Loaded) readFile(r Request, data []byte) Problems {
+func (l *Loaded) readFile(data []byte) Problems {
 	keys := Keys()
 	home, _ := os.UserHomeDir() // without one, ~/ is not replaced
 	entries, problems := parseFile(l.File, data)
 	for _, e := range entries {
-		origin := Origin{File, l.File, e.line}
-		key, p := e.apply(&l.Config, keys, filepath.Dir(l.File), home)
-		if p == nil {
-			p = l.take(r, key, origin)
-		}
-		if p != nil {
-			p.Origin = origin
+		l.origins[e.name] = Origin{File, l.File, e.line}
+		if p := e.apply(&l.Config, keys, filepath.Dir(l.File), home); p != nil {
+			p.Origin = l.origins[e.name]
 			problems = append(problems, *p)
 		}
 	}
@@ -144,28 +148,24 @@ func (l *Loaded) override(r Request) (problems Problems) {
 		if given == "" {
 			continue
 		}
-		var p *Problem
+		l.origins[key.Name] = origin
 		if err := key.set(&l.Config, given); err != nil {
-			p = &Problem{Key: key.Name, What: err.Error()}
-		} else {
-			p = l.take(r, key, origin)
-		}
-		if p != nil {
-			p.Origin = origin
-			problems = append(problems, *p)
+			problems = append(problems, Problem{Origin: origin, Key: key.Name, What: err.Error()})
 		}
 	}
 	return problems
 }
 
-// take notes where the value of a key comes from, and checks it.
-func (l *Loaded) take(r Request, key Key, origin Origin) *Problem {
-	l.origins[key.Name] = origin
-	check, ok := r.Checks[key.Name]
-	if value := key.Text(&l.Config); ok && value != "" {
-		if err := check(value); err != nil {
-			return &Problem{Key: key.Name, What: err.Error()}
+// check adds what the checks find to problems.
+func (l *Loaded) check(r Request, problems Problems) Problems {
+	for _, key := range Keys() {
+		check := r.Checks[key.Name]
+		if check == nil || l.Origin(key.Name).Kind == Default || problems.of(key.Name) {
+			continue
+		}
+		if err := check(l.Config); err != nil {
+			problems = append(problems, Problem{Origin: l.Origin(key.Name), Key: key.Name, What: err.Error()})
 		}
 	}
-	return nil
+	return problems
 }

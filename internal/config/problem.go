@@ -38,6 +38,11 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// of reports whether one of them is of a key.
+func (p Problems) of(key string) bool {
+	return slices.ContainsFunc(p, func(one Problem) bool { return one.Key == key })
+}
+
 // asError returns the problems as one error for a person, which holds them; nil
 // for none.
 func (p Problems) asError() error {

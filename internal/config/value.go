@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -67,8 +66,11 @@ type duration struct {
 
 func (d *duration) String() string { return durationText(*d.at) }
 
-// durationText returns a duration without what is zero in it.
+// durationText returns a duration without what is zero in it; "" for none.
 func durationText(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")
@@ -96,7 +98,12 @@ func (d *duration) set(s string) error {
 
 type count int
 
-func (c *count) String() string { return cairn.CountText(int(*c)) }
+func (c *count) String() string {
+	if *c == 0 {
+		return ""
+	}
+	return cairn.CountText(int(*c))
+}
 
 func (c *count) set(s string) error {
 	n, err := cairn.ParseCount(s)
@@ -108,7 +115,12 @@ func (c *count) set(s string) error {
 
 type span cairn.Span
 
-func (s *span) String() string { return cairn.Span(*s).String() }
+func (s *span) String() string {
+	if *s == (span{}) {
+		return ""
+	}
+	return cairn.Span(*s).String()
+}
 
 func (s *span) set(given string) error {
 	read, err := cairn.ParseSpan(given)
@@ -122,10 +134,13 @@ func (s *span) set(given string) error {
 type prune Retention
 
 func (p *prune) String() string {
-	if p.Prune && p.PruneEvery > 0 {
+	switch {
+	case !p.Prune:
+		return ""
+	case p.PruneEvery > 0:
 		return durationText(p.PruneEvery)
 	}
-	return strconv.FormatBool(p.Prune)
+	return "true"
 }
 
 func (p *prune) set(s string) error {
@@ -136,7 +151,7 @@ func (p *prune) set(s string) error {
 		return nil
 	case "true":
 	default:
-		if (&duration{&every, 366 * 24 * time.Hour}).set(s) != nil || every <= 0 {
+		if (&duration{&every, longestPause}).set(s) != nil || every <= 0 {
 			return errors.New(cairn.Quote(s) + " is neither true, nor false, nor a duration of up to a year, such as 24h")
 		}
 	}

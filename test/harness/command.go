@@ -45,6 +45,7 @@ func environ(t testing.TB, env []string) []string {
 		name, _, _ := strings.Cut(v, "=")
 		return strings.HasPrefix(name, "CAIRN_")
 	})
-	own = append(own, "XDG_DATA_HOME="+t.TempDir()) // where there is no other data folder
+	none := t.TempDir() // where there is no other data folder, and no configuration
+	own = append(own, "XDG_DATA_HOME="+none, "XDG_CONFIG_HOME="+none)
 	return append(own, env...)
 }
