@@ -173,3 +173,50 @@ func (s Span) String() string {
 func (s Span) Before(t time.Time) time.Time {
 	return t.AddDate(-s.Years, -s.Months, -s.Days).Add(-time.Duration(s.Hours) * time.Hour)
 }
+
+// A DatedBackup is a backup, and when its manifest was written.
+type DatedBackup struct {
+	Backup
+	// Modified is by the clock of the bucket. It is later than Created by as
+	// long as the backup took, or was brought back or copied later.
+	Modified time.Time
+}
+
+// A Decision says what a [Retention] means for one backup.
+type Decision struct {
+	DatedBackup
+	Keep    bool
+	Reasons []string // to keep it, such as "daily 3 of 7"; at least one when Keep is set
+	Removed bool     // from the list of backups, by the work that decided
+}
+
+// ForgetOptions say which backups a [Retention] is applied to.
+type ForgetOptions struct {
+	// Device is the name of a device or the id of an installation; "" means
+	// this one. All means each device, each by itself.
+	Device     string
+	AllDevices bool
+	// DryRun removes nothing.
+	DryRun bool
+}
+
+// Forgotten is what became of applying a [Retention].
+type Forgotten struct {
+	Policy    Retention
+	Decisions []Decision // newest first
+	DryRun    bool
+}
+
+// Removed returns how many backups were removed, and how many should have been or
+// would be.
+func (f Forgotten) Removed() (removed, left int) {
+	for _, d := range f.Decisions {
+		switch {
+		case d.Removed:
+			removed++
+		case !d.Keep:
+			left++
+		}
+	}
+	return removed, left
+}

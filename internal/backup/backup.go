@@ -272,6 +272,7 @@ func (e *Engine) List(ctx context.Context) ([]cairn.Backup, error) {
 type listing struct {
 	backups    []cairn.Backup // of whole databases
 	unreadable []cairn.UnreadableBackup
+	dated      []cairn.DatedBackup // of both scopes
 }
 
 // list lists the cloud, and notes which bases it does not have any more: another
@@ -286,7 +287,7 @@ func (e *Engine) look(ctx context.Context, c *cloud.Cloud) (listing, error) {
 	if err != nil && ctx.Err() == nil {
 		e.cfg.Log.Warn("the backups that the database knows of cannot be read", "err", err)
 	}
-	all, unreadable, err := c.Backups(ctx, e.expected(bases)...)
+	dated, unreadable, err := c.DatedBackups(ctx, e.expected(bases)...)
 	if err != nil {
 		return listing{}, err
 	}
@@ -295,14 +296,14 @@ func (e *Engine) look(ctx context.Context, c *cloud.Cloud) (listing, error) {
 	for _, b := range bases {
 		e.gone[b.Backup] = true
 	}
-	list := all[:0]
-	for _, b := range all {
+	var list []cairn.Backup
+	for _, b := range dated {
 		delete(e.gone, b.ID)
 		if b.Scope == cairn.ScopeAll {
-			list = append(list, b)
+			list = append(list, b.Backup)
 		}
 	}
-	return listing{list, unreadable}, nil
+	return listing{list, unreadable, dated}, nil
 }
 
 // expected returns the ids of bases that have not been found gone: the listing may

@@ -76,6 +76,15 @@ type listed struct {
 // An error means that the list is not known: one of the store's is never taken
 // for a backup that is not there.
 func (c *Cloud) Backups(ctx context.Context, ids ...string) (list []cairn.Backup, unreadable []cairn.UnreadableBackup, err error) {
+	dated, unreadable, err := c.DatedBackups(ctx, ids...)
+	for _, d := range dated {
+		list = append(list, d.Backup)
+	}
+	return list, unreadable, err
+}
+
+// DatedBackups is Backups, with the times at which the bucket has them written.
+func (c *Cloud) DatedBackups(ctx context.Context, ids ...string) (list []cairn.DatedBackup, unreadable []cairn.UnreadableBackup, err error) {
 	// The cache is read first: what another call adds to it after the listing
 	// must not look like something that is gone.
 	cached := c.recall(ctx)
@@ -104,10 +113,10 @@ func (c *Cloud) Backups(ctx context.Context, ids ...string) (list []cairn.Backup
 		case l.problem != nil:
 			unreadable = append(unreadable, cairn.UnreadableBackup{Name: l.object.Name, Problem: l.problem})
 		default:
-			list = append(list, l.entry.backup)
+			list = append(list, cairn.DatedBackup{Backup: l.entry.backup, Modified: l.object.Modified})
 		}
 	}
-	slices.SortFunc(list, func(a, b cairn.Backup) int {
+	slices.SortFunc(list, func(a, b cairn.DatedBackup) int {
 		return cmp.Or(b.Created.Compare(a.Created), strings.Compare(b.ID, a.ID))
 	})
 	return list, unreadable, nil
