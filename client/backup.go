@@ -72,6 +72,17 @@ func (c *Client) DeleteBackup(ctx context.Context, id string) error {
 	return c.post(ctx, "/backups/"+segment(id)+"/delete", nil)
 }
 
+// ForgetBackups deletes the backups that rules do not keep. When Forgotten.Problem
+// is set, not all of them were: asking again goes on. A request without rules is
+// for those of the daemon's configuration; cairn.CodeInvalid when there are none.
+func (c *Client) ForgetBackups(ctx context.Context, request api.ForgetRequest) (api.Forgotten, error) {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return api.Forgotten{}, err
+	}
+	return answerTo[api.Forgotten](ctx, c, http.MethodPost, "/v1/backups/forget", body)
+}
+
 // UndoRestore brings back the database that the last restoration replaced, or
 // restores again what the last UndoRestore took away. There may be none:
 // cairn.CodeNothingToUndo.

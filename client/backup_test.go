@@ -38,6 +38,12 @@ func (f *cloud) Delete(_ context.Context, id string) error {
 	return nil
 }
 
+func (f *cloud) Forget(_ context.Context, policy cairn.Retention, o cairn.ForgetOptions) (cairn.Forgotten, error) {
+	f.ask("forget %s of %s", policy, o.Device)
+	decision := cairn.Decision{DatedBackup: cairn.DatedBackup{Backup: f.backup, Modified: f.backup.Created}, Removed: true}
+	return cairn.Forgotten{Policy: policy, Decisions: []cairn.Decision{decision}}, nil
+}
+
 func (f *cloud) Last(context.Context) (cairn.Base, int64, bool, error) {
 	return cairn.Base{Backup: f.backup.ID, Created: f.backup.Created, Revision: 5, Cloud: "c"}, 2, true, nil
 }
@@ -136,11 +142,16 @@ func TestBackups(t *testing.T) {
 		ID: "j", Kind: cairn.Restoration, Backup: want, Status: cairn.JobInProgress, Percentage: 50, DoneBytes: 1, TotalBytes: 2,
 		Started: want.Created.Value,
 	}
+	forget := api.ForgetRequest{Policy: &api.Retention{KeepDaily: 7}, Device: "laptop"}
+	forgotten := api.Forgotten{Policy: *forget.Policy, Removed: 1, Decisions: []api.Decision{{
+		ID: "1_a", Created: want.Created.Value, Modified: want.Created.Value, DeviceName: "dev box", Installation: "i", Reasons: []string{}, Removed: true,
+	}}}
 	for name, call := range map[string]struct {
 		do    func() (any, error)
 		want  any
 		asked string
 	}{
+		"ForgetBackups":     {func() (any, error) { return c.ForgetBackups(ctx, forget) }, forgotten, "forget --keep-daily 7 of laptop"},
 		"Backups":           {func() (any, error) { return c.Backups(ctx) }, []api.Backup{want}, ""},
 		"Backup":            {func() (any, error) { return c.Backup(ctx, "1_a") }, want, "backup 1_a"},
 		"BackupDetails":     {func() (any, error) { return c.BackupDetails(ctx, "1_a") }, details, "backup 1_a"},

@@ -33,6 +33,7 @@ it, and returns when no backup will be made, or the documents stay as they are.`
 		clientCommand("undo", "swap the database with the one that was there before the last restoration", takes(), backupUndo),
 		clientCommand("delete ID", "take a backup out of the cloud", takes("ID"), ofBackup(backupDelete)),
 		clientCommand("undelete ID", "bring a deleted backup back", takes("ID"), ofBackup(backupUndelete)),
+		forgetCommand(),
 		clientCommand("status ID", "say how far the creation and restoration of a backup are, or what became of them", takes("ID"), ofBackup(backupStatus)),
 		cancel,
 		watch)

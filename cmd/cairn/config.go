@@ -6,8 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -128,7 +126,7 @@ func printSettings(w io.Writer, l *config.Loaded, named string) error {
 			file += "; it would be " + path
 		}
 	}
-	rows := [][3]string{{"file", file, ""}}
+	rows := [][]string{{"file", file}}
 	for _, s := range settingsOf(l) {
 		value, from := s.Value, s.origin.String()
 		switch isDefault := s.origin.Kind == config.Default; {
@@ -138,28 +136,9 @@ func printSettings(w io.Writer, l *config.Loaded, named string) error {
 		default:
 			value = "off"
 		}
-		rows = append(rows, [3]string{s.Key, value, from})
+		rows = append(rows, []string{s.Key, value, from})
 	}
 	return printTable(w, rows)
-}
-
-// printTable prints rows whose columns stand below each other. Only of the first
-// row may the last but one be longer than its column.
-func printTable(w io.Writer, rows [][3]string) error {
-	var first, second int
-	for i, r := range rows {
-		first = max(first, utf8.RuneCountInString(r[0]))
-		if i > 0 {
-			second = max(second, utf8.RuneCountInString(r[1]))
-		}
-	}
-	for _, r := range rows {
-		line := fmt.Sprintf("%-*s  %-*s  %s", first, printable(r[0]), second, printable(r[1]), printable(r[2]))
-		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " ")); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // A setting is what cairn config check tells of one.

@@ -140,6 +140,7 @@ func (d *daemonProcess) run(ctx context.Context) (err error) {
 		Device:    d.device,
 		Backups:   d.engine,
 		Jobs:      d.jobs,
+		Retention: d.config.Retention.Keep,
 		Spool:     filepath.Join(d.dir, spoolFolder),
 		Page:      page,
 		Status:    d.status,

@@ -169,3 +169,15 @@ func (l *Loaded) check(r Request, problems Problems) Problems {
 	}
 	return problems
 }
+
+// ParseRetention returns the rules that values say, by the names of their keys. An
+// error is for a person and names the flag.
+func ParseRetention(values map[string]string) (cairn.Retention, error) {
+	var l Loaded
+	l.origins = map[string]Origin{}
+	problems := l.override(Request{Flags: values, Getenv: func(string) string { return "" }})
+	if len(problems) > 0 {
+		return cairn.Retention{}, errors.New(problems[0].String())
+	}
+	return l.Retention.Keep, nil
+}

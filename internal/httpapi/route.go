@@ -49,6 +49,7 @@ func (s *Server) routes() {
 		"GET /v1/backups/deleted":                         s.deletedBackups,
 		"POST /v1/backups/{backup}/undelete":              s.undeleteBackup,
 		"POST /v1/cloud/prune":                            s.prune,
+		"POST /v1/backups/forget":                         s.forgetBackups,
 		"GET /v1/jobs":                                    s.listJobs,
 		"POST /v1/restoration/undo":                       s.undoRestoration,
 		"GET /v1/daemon":                                  s.daemon,

@@ -56,6 +56,8 @@ type Config struct {
 	Device    Device
 	Backups   Backups
 	Jobs      Jobs
+	// Retention are the rules of the configuration, for requests without any.
+	Retention cairn.Retention
 	// Spool is the folder for request bodies too large for memory. Empty means
 	// the system's folder for temporary files.
 	Spool string
