@@ -81,8 +81,40 @@ func TestEverything(t *testing.T) {
 // TestProblems holds what is said of files that are wrong.
 func TestProblems(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
-		{"listn = \"127.0.0.1:0\"", "/etc/cairn.toml:1: listn: there is no such key; is listen meant?"},
+		// keys
+		{`listn = "127.0.0.1:0"`, "1: listn: there is no such key; is listen meant?"},
+		{"\n[retention]\nquiet = \"1s\"", "3: retention.quiet: there is no such key; is backup.quiet meant?"},
+		{`schedule = "0 3 * * *"`, "1: schedule: there is no such key; is backup.schedule meant?"},
+		{"[retetion]\nkeep_last = 1", "1: retetion: there is no such key; is retention meant?"},
+		{"[retention]\nkeep_dayly = 1\n", "2: retention.keep_dayly: there is no such key; is retention.keep_daily meant?"},
+		{"[backup]\n[backup.other]\nx = 1", "2: backup.other: there is no such key"},
+		{"nothing_like_any_of_ours = 1", "1: nothing_like_any_of_ours: there is no such key"},
+		{"retention.keep_last = 1\nretention.last = 2", "2: retention.last: there is no such key; is retention.keep_last meant?"},
+		// types
+		{"data = 5", `1: data: it must be text in quotes, such as "~/snippets"`},
+		{"[backup]\nquiet = 30", `2: backup.quiet: it must be text in quotes, such as "30s"`},
+		{"[retention]\nkeep_last = 1.5", `2: retention.keep_last: it must be a whole number, or "unlimited"`},
+		{"[retention]\nkeep_last = true", `2: retention.keep_last: it must be a whole number, or "unlimited"`},
+		{"[retention]\nprune = 24", `2: retention.prune: it must be true, false, or text in quotes, such as "24h"`},
+		{"listen = [\"a\",\n\"b\"]", `1: listen: it must be text in quotes, such as "127.0.0.1:39300"`},
+		{"listen.at = 1", `1: listen: it must be text in quotes, such as "127.0.0.1:39300"`},
+		{"\nbackup = 5\n", "2: backup: it is a table, [backup], and not a value"},
+		{"[[backup]]\nquiet = \"1s\"", "1: backup: it is a table, [backup], and not a value"},
+		// values
+		{`data = "a\nb"`, `1: data: "/etc/a\nb" has a control character, such as the end of a line`},
+		{`log_level = "INFO"`, `1: log_level: "INFO" is no level: it is debug, info, warn or error`},
+		{"[backup]\nquiet = \"-1s\"", `2: backup.quiet: "-1s" is no duration: it looks like 30s, 5m or 1h30m, or is off`},
+		{"[backup]\nquiet = \"25h\"", `2: backup.quiet: "25h" is longer than 24h, which is the most`},
+		{"[backup]\n\nat_most_every = \"\"", `3: backup.at_most_every: "" is no duration: it looks like 30s, 5m or 1h30m, or is off`},
+		{"[retention]\nkeep_last = -2", `2: retention.keep_last: "-2" is no count: it is a whole number up to 100000, or unlimited`},
+		{"[retention]\nkeep_last = 100001", `2: retention.keep_last: "100001" is no count: it is a whole number up to 100000, or unlimited`},
+		{"[retention]\nkeep_within = \"1w\"", `2: retention.keep_within: "1w" is no span of time: it looks like 2y5m7d3h, of years, months, days and hours`},
+		{"[retention]\nprune = \"never\"", `2: retention.prune: "never" is neither true, nor false, nor a duration of up to a year, such as 24h`},
+		// the form
+		{"data = \"a\"\ndata = \"b\"", "2: key data is already defined"},
+		{"\n\n[backup\n", "3: expected ']' to close table name"},
 	} {
+		test.want = file + ":" + test.want
 		_, err := config.Parse(file, []byte(test.text))
 		problems, _ := errors.AsType[config.Problems](err)
 		if got := problems.Error(); got != test.want || cairn.CodeOf(err) != cairn.CodeInvalid {

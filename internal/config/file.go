@@ -77,8 +77,17 @@ func linesOf(data []byte, tree map[string]any) map[string]int {
 	return lines
 }
 
-// lineOf returns the line of a key, or of what it is in.
+// lineOf returns the line of a key, or of the first below it, or of what it is in.
 func lineOf(lines map[string]int, name string) int {
+	first := 0
+	for below, line := range lines {
+		if strings.HasPrefix(below, name+".") && (first == 0 || line < first) {
+			first = line
+		}
+	}
+	if lines[name] == 0 && first > 0 {
+		return first
+	}
 	for {
 		if line := lines[name]; line > 0 {
 			return line
@@ -193,16 +202,19 @@ func unknown(keys []Key, name string) *Problem {
 // nearest returns the key or table whose name is like that of one that is none; ""
 // when there is none.
 func nearest(keys []Key, name string) (best string) {
-	least := min(1+len(name)/2, 8)
 	own := name[strings.LastIndexByte(name, '.')+1:]
+	least := 1 + len(own)/2
 	for _, k := range keys {
 		table, of, ok := strings.Cut(k.Name, ".")
 		if !ok {
 			of = table
 		}
 		d := distance(name, k.Name)
-		if of == own {
+		switch {
+		case of == own:
 			d = 0 // in another table
+		case own != "" && strings.Contains(of, own):
+			d = 1
 		}
 		if d < least {
 			best, least = k.Name, d
