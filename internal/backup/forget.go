@@ -109,10 +109,7 @@ func (e *Engine) forget(ctx context.Context, decisions []cairn.Decision) error {
 			if failed.Load() {
 				return nil
 			}
-			err := context.Cause(ctx)
-			if err == nil {
-				err = e.Delete(ctx, d.ID)
-			}
+			err := e.Delete(ctx, d.ID)
 			d.Removed = err == nil || cairn.CodeOf(err) == cairn.CodeBackupNotFound
 			if d.Removed {
 				return nil

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -16,10 +17,10 @@ const file = "/etc/cairn.toml"
 
 // everything sets each key to what it is not by default.
 const everything = `
-data = "/data"
+data = "data"
 listen = "127.0.0.1:0"
 cloud = "s3://bucket/prefix"
-key = "/key.txt"
+key = "key.txt"
 log_level = "debug"
 [backup]
 schedule = "0 3 * * *"
@@ -52,10 +53,10 @@ func parsed(t *testing.T, text string) *config.Loaded {
 
 func TestEverything(t *testing.T) {
 	want := config.Config{
-		Data:     "/data",
+		Data:     filepath.Join(filepath.Dir(file), "data"),
 		Listen:   "127.0.0.1:0",
 		Cloud:    "s3://bucket/prefix",
-		Key:      "/key.txt",
+		Key:      filepath.Join(filepath.Dir(file), "key.txt"),
 		LogLevel: -4,
 		Backup:   config.Backup{Schedule: "0 3 * * *", Quiet: 30 * time.Second, AtMostEvery: 2 * time.Hour},
 		Retention: config.Retention{
@@ -75,6 +76,13 @@ func TestEverything(t *testing.T) {
 		if o := l.Origin(key.Name); o.Kind != config.File || o.Line == 0 {
 			t.Errorf("%s comes from %+v, want a line of the file: everything sets all keys", key.Name, o)
 		}
+	}
+}
+
+// TestWindows holds that a file as editors on Windows write it is read.
+func TestWindows(t *testing.T) {
+	if l := parsed(t, "\ufefflog_level = \"warn\"\r\n[backup]\r\nquiet = \"30s\"\r\n"); l.Backup.Quiet != 30*time.Second || l.Origin("backup.quiet").Line != 3 {
+		t.Errorf("it is read as %+v, quiet from %s", l.Config, l.Origin("backup.quiet"))
 	}
 }
 
@@ -101,7 +109,7 @@ func TestProblems(t *testing.T) {
 		{"\nbackup = 5\n", "2: backup: it is a table, [backup], and not a value"},
 		{"[[backup]]\nquiet = \"1s\"", "1: backup: it is a table, [backup], and not a value"},
 		// values
-		{`data = "a\nb"`, `1: data: "/etc/a\nb" has a control character, such as the end of a line`},
+		{`listen = "a\nb"`, `1: listen: "a\nb" has a control character, such as the end of a line`},
 		{`log_level = "INFO"`, `1: log_level: "INFO" is no level: it is debug, info, warn or error`},
 		{"[backup]\nquiet = \"-1s\"", `2: backup.quiet: "-1s" is no duration: it looks like 30s, 5m or 1h30m, or is off`},
 		{"[backup]\nquiet = \"25h\"", `2: backup.quiet: "25h" is longer than 24h, which is the most`},
