@@ -106,7 +106,6 @@ var calls = map[string]func(ctx context.Context, c *client.Client) error{
 	},
 	"DeletedBackups": func(ctx context.Context, c *client.Client) error { _, err := c.DeletedBackups(ctx); return err },
 	"Prune":          func(ctx context.Context, c *client.Client) error { return drain(c.Prune(ctx, false)) },
-	"UndoRestore":    func(ctx context.Context, c *client.Client) error { return c.UndoRestore(ctx) },
 	"ForgetBackups": func(ctx context.Context, c *client.Client) error {
 		_, err := c.ForgetBackups(ctx, api.ForgetRequest{})
 		return err

@@ -132,7 +132,7 @@ func (h *handmade) commit(scope cairn.Scope, rows []cairn.Document, segments ...
 	if len(segments) > 0 {
 		b.Revision = segments[len(segments)-1].To
 	}
-	if _, err := h.cloud.Commit(h.t.Context(), cloud.Manifest{Backup: b, Segments: segments}); err != nil {
+	if _, err := h.cloud.Commit(h.t.Context(), cloud.Manifest{Backup: b, Segments: segments}, h.cloud.Fresh()); err != nil {
 		h.t.Fatal(err)
 	}
 	return b.ID

@@ -290,7 +290,7 @@ func TestDamagedDatabase(t *testing.T) {
 			}
 			b := h.create()
 			if test.known {
-				h.forget()
+				h.unbase()
 			} else {
 				h.apply(victim)
 			}

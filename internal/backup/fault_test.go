@@ -76,7 +76,7 @@ func newScene(t *testing.T, shape shape) scene {
 	h.apply(doc("a", "after the restoration", 100), deletion("b"))
 	s.live = h.db.Stats()
 	if shape.forget {
-		h.forget()
+		h.unbase()
 	}
 	h.close()
 	s.objects, s.cache = objects(t, store), h.device.cached()

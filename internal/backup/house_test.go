@@ -266,8 +266,8 @@ func (h *house) create() cairn.Backup {
 	return b
 }
 
-// forget has the database know of no backup any more: the next one is a full one.
-func (h *house) forget() {
+// unbase has the database know of no backup any more: the next one is a full one.
+func (h *house) unbase() {
 	h.t.Helper()
 	bases, err := h.db.Bases(h.t.Context(), "")
 	if err != nil {

@@ -274,7 +274,7 @@ func TestCreateMemory(t *testing.T) {
 				h := newHouse(t, store)
 				h.apply(docs...)
 				h.create()
-				h.forget()
+				h.unbase()
 				made := objects(t, store)
 				object := int64(len(made[named(made, "parts/")[0]])) // all are much the same
 				h.bucket = &gated{Bucket: store, before: gate.before}

@@ -77,7 +77,7 @@ func TestPanic(t *testing.T) {
 				h.apply(doc(fmt.Sprint("big", i), "text", segment.PartBytes/2+1))
 			}
 			before := h.create()
-			h.forget()
+			h.unbase()
 			report := func(done string) backup.Report {
 				return func(_ cairn.Backup, p cairn.Progress) {
 					if p.Done > 0 {

@@ -116,7 +116,7 @@ func (p place) replace(t *testing.T, stage string, based bool) {
 		}
 		h.apply(doc("c", "text", segment.PartBytes/2+1), doc("d", "text", segment.PartBytes/2+1))
 	} else {
-		h.forget()
+		h.unbase()
 	}
 	for name, data := range p.make(t, h, objects(t, store)) {
 		put(t, other, name, data)

@@ -46,7 +46,7 @@ func TestSpillWhenStopped(t *testing.T) {
 		}
 		h.apply(docs...)
 		h.create()
-		h.forget()
+		h.unbase()
 		made := objects(t, store)
 		object := int64(len(made[named(made, "parts/")[0]]))
 		gate := make(chan struct{})
