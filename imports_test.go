@@ -44,6 +44,7 @@ var mayImport = map[string][]string{
 	"cairn/internal/httpapi":           {"cairn", "cairn/api", "cairn/internal/asset", "cairn/internal/rawjson"},
 	"cairn/internal/importer":          {"cairn", "cairn/api", "cairn/client", "cairn/internal/asset", "cairn/internal/rawjson"},
 	"cairn/internal/backup":            {"cairn", "cairn/internal/cloud", "cairn/internal/segment", "cairn/internal/durable"},
+	"cairn/internal/schedule":          {"cairn"},
 	"cairn/internal/segment":           {"cairn"},
 	"cairn/internal/jobs":              {"cairn"},
 	"cairn/internal/rawjson":           {},
