@@ -208,13 +208,14 @@ type fixture struct {
 	engine  *engine
 	history *history
 	log     *safeBuffer
+	ended   chan cairn.Job // each that has
 }
 
 func setUp() *fixture { return setUpWith(func(e *engine) jobs.Engine { return e }) }
 
 // setUpWith is setUp with something around the engine.
 func setUpWith(around func(*engine) jobs.Engine) *fixture {
-	f := &fixture{engine: &engine{backups: map[string]cairn.Backup{}}, history: &history{}, log: &safeBuffer{}}
+	f := &fixture{engine: &engine{backups: map[string]cairn.Backup{}}, history: &history{}, log: &safeBuffer{}, ended: make(chan cairn.Job, 4096)}
 	var mu sync.Mutex
 	drawn := 0
 	f.Jobs = jobs.New(jobs.Config{
@@ -225,7 +226,8 @@ func setUpWith(around func(*engine) jobs.Engine) *fixture {
 			drawn++
 			return fmt.Sprint("j", drawn)
 		},
-		Log: slog.New(slog.NewTextHandler(f.log, nil)),
+		Ended: func(job cairn.Job) { f.ended <- job },
+		Log:   slog.New(slog.NewTextHandler(f.log, nil)),
 	})
 	return f
 }

@@ -92,6 +92,9 @@ type Config struct {
 	NewID func() string
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
+	// Ended hears of each job that has ended, once that can be asked for. It must
+	// not wait; nil means nobody.
+	Ended func(cairn.Job)
 	// Log gets how jobs end; nil means slog.Default.
 	Log *slog.Logger
 }
@@ -131,6 +134,9 @@ func New(cfg Config) *Jobs {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Ended == nil {
+		cfg.Ended = func(cairn.Job) {}
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()

@@ -56,6 +56,14 @@ func TestOrder(t *testing.T) {
 		if diff := cmp.Diff(want, f.list()); diff != "" {
 			t.Errorf("at the end (-want +got):\n%s", diff)
 		}
+		close(f.ended)
+		var ended []cairn.Job
+		for job := range f.ended {
+			ended = append([]cairn.Job{job}, ended...)
+		}
+		if diff := cmp.Diff(f.List(), ended, digests); diff != "" {
+			t.Errorf("those that ended were told otherwise (-want +got):\n%s", diff)
+		}
 		want = []string{"INITIALIZED A", "IN-PROGRESS A", "COMPLETED A"}
 		if diff := cmp.Diff(want, f.history.saves("j2")); diff != "" {
 			t.Errorf("saved of the restoration (-want +got):\n%s", diff)

@@ -261,6 +261,9 @@ func (j *Jobs) leave(t *task) {
 	j.publish(t)
 	j.mu.Unlock()
 	j.forget(dropped...)
+	if job.Kind != undoing {
+		j.cfg.Ended(job)
+	}
 	switch {
 	case t.err == nil:
 		j.cfg.Log.Info("job completed", "kind", job.Kind, "job", job.ID, "backup", job.Backup.ID, "took", job.Ended.Sub(job.Started))
