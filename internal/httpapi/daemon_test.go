@@ -75,6 +75,7 @@ func start(t *testing.T, changes ...func(*httpapi.Config)) *daemon {
 		Backups:   f,
 		Jobs:      fakeJobs{f},
 		Page:      page,
+		Metrics:   http.HandlerFunc(fakeMetrics),
 		Status:    status,
 		Hosts:     []string{hostName},
 		Origins:   []string{hostOrigin},
@@ -109,6 +110,12 @@ func start(t *testing.T, changes ...func(*httpapi.Config)) *daemon {
 		}
 	})
 	return d
+}
+
+// fakeMetrics answers as package metrics does.
+func fakeMetrics(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	_, _ = io.WriteString(w, "cairn_build_info 1\n") // the test reads it
 }
 
 func references(collection string, json []byte) []string {

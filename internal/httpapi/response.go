@@ -24,6 +24,7 @@ type response struct {
 	control *http.ResponseController
 	stall   time.Duration
 	begun   bool
+	status  int // 0 until an answer has begun
 }
 
 func newResponse(w http.ResponseWriter, stall time.Duration) *response {
@@ -41,11 +42,17 @@ func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *response) WriteHeader(status int) {
 	w.begun = true
+	if w.status == 0 {
+		w.status = status
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *response) Write(b []byte) (int, error) {
 	w.begun = true
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
 	w.finish()
 	return w.ResponseWriter.Write(b)
 }

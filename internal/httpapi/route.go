@@ -64,6 +64,9 @@ func (s *Server) routes() {
 			s.literals[path] = append(s.literals[path], method)
 		}
 	}
+	if s.cfg.Metrics != nil {
+		s.mux.Handle("GET /metrics", s.cfg.Metrics)
+	}
 	if s.cfg.Page != nil {
 		s.mux.Handle("GET /{$}", s.cfg.Page)
 	}

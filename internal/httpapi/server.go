@@ -63,6 +63,11 @@ type Config struct {
 	Spool string
 	// Page serves GET /. Nil means an ordinary 404.
 	Page http.Handler
+	// Metrics serves GET /metrics. Nil means an ordinary 404. Observe hears of each
+	// request that has ended: the pattern of its route, "" without one, and the
+	// status of its answer, 0 without one. It must not wait; nil means nobody.
+	Metrics http.Handler
+	Observe func(route string, status int)
 	// Status tells version, data folder and addresses; the server adds device
 	// and database. Nil means an empty description.
 	Status func() api.Status
@@ -135,6 +140,9 @@ func New(cfg Config) *Server {
 	if cfg.Pulse == 0 {
 		cfg.Pulse = 15 * time.Second
 	}
+	if cfg.Observe == nil {
+		cfg.Observe = func(string, int) {}
+	}
 	if cfg.Status == nil {
 		cfg.Status = func() api.Status { return api.Status{} }
 	}
@@ -202,19 +210,28 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.requests.Done()
 	rw := newResponse(w, s.cfg.WriteStall)
 	defer rw.finish()
+	ended := false // and not cut off
+	defer func() {
+		if ended && rw.status == 0 {
+			rw.status = http.StatusOK // an empty answer
+		}
+		s.cfg.Observe(r.Pattern, rw.status)
+	}()
 	r = timeBody(r, rw.control, s.cfg.ReadStall)
 	rw.Header().Set("Cache-Control", "no-store")
 	rw.Header().Set("X-Content-Type-Options", "nosniff")
-	if err := s.guard.check(r); err != nil {
+	err := s.guard.check(r)
+	if err != nil {
 		dropBody(r, rw.control)
-		s.fail(rw, r, err)
-		return
+	} else {
+		err = s.route(rw, r)
 	}
-	if err := s.route(rw, r); err != nil {
+	if err != nil {
 		s.fail(rw, r, err)
-		return
+	} else {
+		s.mux.ServeHTTP(rw, r)
 	}
-	s.mux.ServeHTTP(rw, r)
+	ended = true
 }
 
 // handler answers a request or returns why not.
