@@ -47,6 +47,7 @@ var mayImport = map[string][]string{
 	"cairn/internal/schedule":          {"cairn"},
 	"cairn/internal/segment":           {"cairn"},
 	"cairn/internal/jobs":              {"cairn"},
+	"cairn/internal/metrics":           {"cairn"},
 	"cairn/internal/rawjson":           {},
 	"cairn/internal/web":               {"cairn", "cairn/api"},
 	"cairn/test/...":                   {anything},

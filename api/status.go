@@ -18,6 +18,7 @@ type Status struct {
 	// ChangesSinceBackup how many changes came after it; both nil without one.
 	LastBackup         *LastBackup `json:"last_backup,omitempty"`
 	ChangesSinceBackup *int64      `json:"changes_since_backup,omitempty"`
+	Automatic          Automatic   `json:"automatic"`
 }
 
 // Daemon is the answer of GET /v1/daemon: what is known without asking anybody.

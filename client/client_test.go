@@ -133,6 +133,7 @@ var calls = map[string]func(ctx context.Context, c *client.Client) error{
 	"StreamAssetIDs":    func(ctx context.Context, c *client.Client) error { return drain(c.StreamAssetIDs(ctx)) },
 	"Health":            func(ctx context.Context, c *client.Client) error { _, err := c.Health(ctx); return err },
 	"Version":           func(ctx context.Context, c *client.Client) error { _, err := c.Version(ctx); return err },
+	"Metrics":           func(ctx context.Context, c *client.Client) error { _, err := c.Metrics(ctx); return err },
 	"Connect":           func(ctx context.Context, c *client.Client) error { _, err := c.Connect(ctx, nil); return err },
 	"User":              func(ctx context.Context, c *client.Client) error { _, err := c.User(ctx); return err },
 	"SignIn":            func(ctx context.Context, c *client.Client) error { _, err := c.SignIn(ctx); return err },

@@ -77,3 +77,9 @@ func (c *Client) SignOut(ctx context.Context) error {
 func (c *Client) Allocations(ctx context.Context) ([]json.RawMessage, error) {
 	return listed[json.RawMessage](ctx, c, http.MethodGet, "/allocations")
 }
+
+// Metrics returns what the daemon counts, in Prometheus' text format.
+func (c *Client) Metrics(ctx context.Context) (string, error) {
+	text, err := c.call(ctx, http.MethodGet, "/metrics", "", nil)
+	return string(text), err
+}

@@ -11,6 +11,7 @@ import (
 
 	"cairn"
 	"cairn/internal/config"
+	"cairn/internal/schedule"
 )
 
 func configCommand() *cobra.Command {
@@ -44,6 +45,13 @@ func (f *settingFlag) Type() string       { return f.form }
 // checks are what settings must be fit for that package config does not know.
 func checks() map[string]func(config.Config) error {
 	return map[string]func(config.Config) error{
+		"backup.schedule": func(c config.Config) error {
+			if c.Backup.Schedule == "" {
+				return nil
+			}
+			_, err := schedule.ParseCron(c.Backup.Schedule)
+			return err
+		},
 		"listen": func(c config.Config) error { return checkAddress(c.Listen) },
 		"cloud": func(c config.Config) error {
 			dir, err := absolute(c.Data)

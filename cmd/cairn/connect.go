@@ -43,7 +43,7 @@ func (d *daemonProcess) openCloud(ctx context.Context) error {
 		Browse:    browse,
 		Log:       d.log,
 	})
-	d.jobs = jobs.New(jobs.Config{Engine: d.engine, History: d.device, Log: d.log})
+	d.jobs = jobs.New(jobs.Config{Engine: d.engine, History: d.device, Ended: d.ended, Log: d.log})
 	if err := d.connectFirst(ctx); err != nil {
 		e, ok := errors.AsType[*cairn.Error](err)
 		if !ok || e.Code == cairn.CodeNotCloud {
@@ -100,10 +100,11 @@ func (d *daemonProcess) connect(ctx context.Context) (*cloud.Cloud, error) {
 	}
 	store, err := open(ctx, known)
 	if err != nil {
+		d.metrics.Connected(err)
 		return nil, err
 	}
 	c, err := cloud.Open(ctx, cloud.Config{
-		Bucket:   bucket.Retry(store.bucket, bucket.Policy{}),
+		Bucket:   bucket.Retry(bucket.Meter(store.bucket, d.metrics), bucket.Policy{}),
 		URL:      d.place.url,
 		Keys:     filepath.Join(d.dir, keysFolder),
 		Identity: d.identity,

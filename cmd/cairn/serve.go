@@ -30,6 +30,8 @@ import (
 	"cairn/internal/durable"
 	"cairn/internal/httpapi"
 	"cairn/internal/jobs"
+	"cairn/internal/metrics"
+	"cairn/internal/schedule"
 	"cairn/internal/web"
 )
 
@@ -104,6 +106,8 @@ type daemonProcess struct {
 	engine    *backup.Engine
 	connected string     // id of the cloud that was opened first; the engine connects one at a time
 	bucket    *s3.Bucket // that was opened last, if the cloud is in one; the engine connects one at a time
+	metrics   *metrics.Metrics
+	scheduler *schedule.Scheduler
 	jobs      *jobs.Jobs
 	listeners []net.Listener
 	stuck     bool // something still goes on after drain
@@ -143,6 +147,8 @@ func (d *daemonProcess) run(ctx context.Context) (err error) {
 		Retention: d.config.Retention.Keep,
 		Spool:     filepath.Join(d.dir, spoolFolder),
 		Page:      page,
+		Metrics:   d.metrics.Handler(),
+		Observe:   d.metrics.Request,
 		Status:    d.status,
 		Log:       d.log,
 	})
@@ -164,8 +170,9 @@ func (d *daemonProcess) run(ctx context.Context) (err error) {
 	for _, l := range d.listeners {
 		serving.Go(func() { failed <- server.Serve(l) })
 	}
+	unschedule := d.startSchedule(ctx)
 	if err := d.announce(); err != nil {
-		return errors.Join(err, d.drain(server, handler, cancel))
+		return errors.Join(err, d.drain(server, handler, unschedule, cancel))
 	}
 	select {
 	case <-ctx.Done():
@@ -173,7 +180,7 @@ func (d *daemonProcess) run(ctx context.Context) (err error) {
 	case err = <-failed:
 		err = fmt.Errorf("serving: %w", err)
 	}
-	return errors.Join(err, d.drain(server, handler, cancel))
+	return errors.Join(err, d.drain(server, handler, unschedule, cancel))
 }
 
 // open takes the data folder and opens what is in it, then the addresses.
@@ -210,6 +217,9 @@ func (d *daemonProcess) open(ctx context.Context) (err error) {
 		Log:          d.log,
 	})
 	if err != nil {
+		return err
+	}
+	if err := d.watch(); err != nil {
 		return err
 	}
 	if err := d.openCloud(ctx); err != nil {
@@ -251,19 +261,23 @@ func (d *daemonProcess) urls() []string {
 }
 
 func (d *daemonProcess) status() api.Status {
-	return api.Status{Version: version, Platform: cairn.Platform(runtime.GOOS), Data: d.dir, URLs: d.urls(), SignedOut: !d.device.SignedIn()}
+	return api.Status{
+		Version: version, Platform: cairn.Platform(runtime.GOOS), Data: d.dir, URLs: d.urls(), SignedOut: !d.device.SignedIn(),
+		Automatic: automaticOf(d.scheduler.Status()),
+	}
 }
 
 // drain stops the server: no new work, streams ended, requests under way
 // finished, within drainTime. When it returns, no handler and no job runs any
 // more, unless d.stuck.
-func (d *daemonProcess) drain(server *http.Server, handler *httpapi.Server, cut context.CancelFunc) error {
+func (d *daemonProcess) drain(server *http.Server, handler *httpapi.Server, unschedule, cut context.CancelFunc) error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	ended := make(chan struct{})
 	go func() {
 		var closing sync.WaitGroup
 		closing.Go(handler.Close)
+		closing.Go(unschedule)
 		closing.Go(d.jobs.Close) // their requests get an answer, and their streams an end
 		closing.Wait()
 		close(ended)

@@ -29,9 +29,9 @@ revision   %d
 digest     %s
 cloud      %s
 backup     %s
-`, st.Version, st.APILevel, strings.Join(st.URLs, " "), printable(st.Data), deviceText(st),
+%s`, st.Version, st.APILevel, strings.Join(st.URLs, " "), printable(st.Data), deviceText(st),
 			st.Database.Documents, bytesText(st.Database.Bytes), st.Database.Revision, st.Database.Digest,
-			cloudText(st.Cloud), lastText(st))
+			cloudText(st.Cloud), lastText(st), automaticText(st.Automatic))
 		if err != nil {
 			return err
 		}

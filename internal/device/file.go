@@ -45,7 +45,8 @@ const connections = 4
 //
 // clouds holds the id of the cloud that was last seen at each URL; made, how
 // many backups this installation has made in each cloud; manifests, what
-// package cloud wants to remember of the manifests in a cloud, by object name.
+// package cloud wants to remember of the manifests in a cloud, by object name;
+// pruned, when this installation has last pruned a cloud by itself.
 const schema = `
 CREATE TABLE IF NOT EXISTS device (
 	one          INTEGER PRIMARY KEY CHECK (one = 1),
@@ -82,6 +83,10 @@ CREATE TABLE IF NOT EXISTS manifests (
 	name  TEXT NOT NULL,
 	data  BLOB NOT NULL,
 	PRIMARY KEY (cloud, name)
+) STRICT;
+CREATE TABLE IF NOT EXISTS pruned (
+	cloud TEXT NOT NULL PRIMARY KEY,
+	at    TEXT NOT NULL
 ) STRICT`
 
 // openFile opens the database at the absolute path, making an empty one where

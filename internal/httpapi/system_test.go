@@ -80,6 +80,7 @@ func TestStatus(t *testing.T) {
 		"cloud": map[string]any{
 			"url": "file:///b", "state": "ready", "local": false, "backups": 0.0, "backups_made": 0.0, "unreadable": []any{},
 		},
+		"automatic": map[string]any{"on": false, "running": false, "failures": 0.0},
 	}
 	if diff := cmp.Diff(want, parsed(t, d.ok(d.get("/v1/status")))); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
