@@ -115,6 +115,7 @@ func (s *Scheduler) Run(ctx context.Context) {
 	s.mu.Lock()
 	s.plan.started = s.now()
 	s.mu.Unlock()
+	s.cfg.Log.Info("backups are made by themselves", "schedule", s.Status().Cron, "quiet", s.cfg.Quiet, "at_most_every", s.cfg.AtMostEvery)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var trying chan struct{} // closed when the backup under way has ended; nil without one
@@ -159,11 +160,13 @@ func (s *Scheduler) look(ctx context.Context) {
 		s.mu.Unlock()
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.plan.clock(now)
 	s.plan.see(stats, now)
-	if since := s.plan.overdue(now); !since.IsZero() && !s.plan.warned {
-		s.plan.warned = true
+	since := s.plan.overdue(now)
+	warn := !since.IsZero() && !s.plan.warned
+	s.plan.warned = s.plan.warned || warn
+	s.mu.Unlock()
+	if warn {
 		s.cfg.Log.Warn("an automatic backup is overdue", "since", since)
 	}
 }
@@ -181,15 +184,14 @@ func (s *Scheduler) pause(busy bool) time.Duration {
 
 // try makes a backup if one is due. It returns what is closed at the end of that.
 func (s *Scheduler) try(ctx context.Context) chan struct{} {
-	now := s.now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	at, why := s.plan.next()
-	if at.IsZero() || at.After(now) || ctx.Err() != nil {
+	if ctx.Err() != nil {
+		return nil
+	}
+	at, why, due := s.begin()
+	if !due {
 		return nil
 	}
 	s.cfg.Log.Info("an automatic backup is due", "why", why, "since", at)
-	s.plan.begin(at, now)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -203,11 +205,25 @@ func (s *Scheduler) try(ctx context.Context) chan struct{} {
 	return ended
 }
 
+// begin notes that a try begins, if one is due.
+func (s *Scheduler) begin() (at time.Time, why Trigger, due bool) {
+	now := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, why = s.plan.next()
+	if at.IsZero() || at.After(now) {
+		return at, why, false
+	}
+	s.plan.begin(at, now)
+	return at, why, true
+}
+
 // An outcome is what a try has come to.
 type outcome struct {
 	backup  cairn.Backup
 	skipped bool  // none was needed
 	held    int64 // by the newest one: all changes up to this revision
+	logged  bool  // err, by who made it
 	err     error
 }
 
@@ -233,7 +249,7 @@ func (s *Scheduler) make(ctx context.Context) outcome {
 		return outcome{err: err}
 	}
 	backup, err := watch.Wait(ctx)
-	return outcome{backup: backup, err: err}
+	return outcome{backup: backup, logged: true, err: err}
 }
 
 // finish notes how a try has ended, and reports whether it was well.
@@ -241,24 +257,39 @@ func (s *Scheduler) finish(ctx context.Context, o outcome) bool {
 	if o.err != nil && (ctx.Err() != nil || cairn.CodeOf(o.err) == cairn.CodeShuttingDown) {
 		return false // the daemon stops
 	}
+	failures, next := s.note(o)
+	switch {
+	case o.skipped:
+		s.cfg.Log.Info("an automatic backup was not needed: nothing has changed since the newest one")
+	case o.err == nil: // who made it tells
+	case cairn.CodeOf(o.err) == cairn.CodeCanceled:
+		s.cfg.Log.Info("an automatic backup was cancelled")
+	case o.logged:
+		s.cfg.Log.Warn("an automatic backup failed", "code", cairn.CodeOf(o.err), "failures", failures, "next", next)
+	default:
+		s.cfg.Log.Error("an automatic backup failed", "code", cairn.CodeOf(o.err), "failures", failures, "next", next, "err", o.err)
+	}
+	return o.err == nil
+}
+
+// note has the plan know how a try has ended. It returns how many have failed in a
+// row, and when the next one comes.
+func (s *Scheduler) note(o outcome) (failures int, next time.Time) {
 	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case o.skipped:
 		s.plan.skip(o.held, now)
-		s.cfg.Log.Info("an automatic backup was not needed: nothing has changed since the newest one")
 	case o.err == nil:
 		s.plan.succeed(o.backup, now)
 	case cairn.CodeOf(o.err) == cairn.CodeCanceled:
 		s.plan.cancel()
-		s.cfg.Log.Info("an automatic backup was cancelled")
 	default:
 		s.plan.fail(o.err, now, s.cfg.Random())
-		next, _ := s.plan.next()
-		s.cfg.Log.Error("an automatic backup failed", "failures", s.plan.failures, "next", next, "err", o.err)
 	}
-	return o.err == nil
+	next, _ = s.plan.next()
+	return s.plan.failures, next
 }
 
 // after does what is to be done after a backup.
