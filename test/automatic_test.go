@@ -16,12 +16,12 @@ import (
 	"cairn/test/harness"
 )
 
-// TestAutomatic has a daemon that backs up a second after the last change, as its
-// configuration file says; then takes its cloud away.
+// TestAutomatic has a daemon that backs up a second after the last change and keeps
+// two backups, as its configuration file says; then takes its cloud away.
 func TestAutomatic(t *testing.T) {
 	dir := t.TempDir()
 	file, cloud := filepath.Join(dir, "config.toml"), filepath.Join(dir, "cloud")
-	text := "cloud = \"cloud\"\n[backup]\nschedule = \"0 3 1 1 *\"\nquiet = \"1s\"\nat_most_every = \"1s\"\n"
+	text := "cloud = \"cloud\"\n[backup]\nschedule = \"0 3 1 1 *\"\nquiet = \"1s\"\nat_most_every = \"1s\"\n[retention]\nkeep_last = 2\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,12 @@ func TestAutomatic(t *testing.T) {
 	}
 	until("no failure", func(st api.Status) bool { return st.Automatic.Failures == 0 && st.Automatic.Problem == nil })
 	write("three")
-	until("another backup", func(st api.Status) bool { return st.Cloud.Backups == 3 })
+	st = until("a third backup, and the first gone", func(st api.Status) bool {
+		return *st.ChangesSinceBackup == 0 && st.Cloud.BackupsMade == 3 && st.Cloud.Backups == 2 && !st.Automatic.Running
+	})
+	if st.Automatic.TidyingProblem != nil {
+		t.Errorf("tidying up failed: %+v", st.Automatic.TidyingProblem)
+	}
 }
 
 // awaitStatus asks for the status until it is what is waited for, for up to 20
