@@ -122,6 +122,7 @@ func TestUnknown(t *testing.T) {
 	m := metrics.New(metrics.Config{
 		Stats:     func() cairn.Stats { return cairn.Stats{} },
 		Automatic: func() metrics.Automatic { return metrics.Automatic{} },
+		Absent:    func(error) bool { return true },
 	})
 	m.Called("get", context.Canceled)
 	for _, line := range scrape(t, m) {
@@ -131,7 +132,7 @@ func TestUnknown(t *testing.T) {
 			}
 		}
 	}
-	m.Connected(nil)
+	m.Called("head", errors.New("absent"))
 	if lines := scrape(t, m); !slices.Contains(lines, "cairn_cloud_reachable 1") {
 		t.Errorf("the cloud is not told to be reachable: %q", lines)
 	}

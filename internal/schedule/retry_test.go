@@ -138,6 +138,22 @@ func TestCanceled(t *testing.T) {
 	})
 }
 
+// TestCanceledBeforeAChange holds that what changed while the backup was made, which
+// somebody then cancelled, leads to one.
+func TestCanceledBeforeAChange(t *testing.T) {
+	live(t, quiet(time.Minute, 0), func(h *house) {
+		h.takes, h.fails = 10*time.Minute, &cairn.Error{Code: cairn.CodeCanceled}
+		h.write()
+		h.wait(10*time.Minute + 30*time.Second)
+		h.write()
+		h.wait(45 * time.Second)
+		h.fails = nil
+		h.wantNext("01-01 00:11:30", schedule.TriggerChange)
+		h.wait(time.Hour)
+		h.wantBegan("01-01 00:01:00", "01-01 00:11:30")
+	})
+}
+
 // TestOverdue holds that a backup that is an hour late is told, once in the log.
 func TestOverdue(t *testing.T) {
 	live(t, cron("0 1 * * *"), func(h *house) {
@@ -159,6 +175,16 @@ func TestOverdue(t *testing.T) {
 		if st := h.s.Status(); !st.OverdueSince.IsZero() {
 			t.Errorf("overdue since %v", st.OverdueSince)
 		}
+	})
+	live(t, func(h *house, cfg *schedule.Config) { // one that was missed
+		cron("0 1 * * *")(h, cfg)
+		h.base.Created, h.fails, h.stats.Revision = start().Add(-50*time.Hour), lost(), 2
+	}, func(h *house) {
+		h.wait(2 * time.Minute)
+		if st := h.s.Status(); !st.OverdueSince.Equal(start().Add(-47 * time.Hour)) {
+			t.Errorf("overdue since %v", st.OverdueSince)
+		}
+		h.wait(time.Minute)
 	})
 	live(t, cron("0 1 * * *"), func(h *house) { // one that takes for ever
 		h.takes = 9 * time.Hour

@@ -235,6 +235,17 @@ func TestClockSetBack(t *testing.T) {
 		h.wait(time.Hour)
 		h.wantBegan("01-01 03:00:00")
 	})
+	live(t, func(h *house, cfg *schedule.Config) {
+		cron("0 3 * * *")(h, cfg)
+		cfg.Quiet = 10 * time.Second
+	}, func(h *house) { // nor if another backup comes in between
+		h.until("2000-01-01 03:00:03")
+		h.slept = -time.Minute
+		h.write()
+		h.until("2000-01-01 02:59:30")
+		h.wantBegan("01-01 02:59:13")
+		h.wantNext("01-02 03:00:00", schedule.TriggerSchedule)
+	})
 }
 
 // TestManual holds that what others do counts.
