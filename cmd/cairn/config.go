@@ -50,6 +50,9 @@ func checks() map[string]func(config.Config) error {
 				return nil
 			}
 			_, err := schedule.ParseCron(c.Backup.Schedule)
+			if e, ok := errors.AsType[*cairn.Error](err); ok {
+				return errors.New(phrase(e.Message) + "; " + phrase(e.Hint))
+			}
 			return err
 		},
 		"listen": func(c config.Config) error { return checkAddress(c.Listen) },

@@ -42,7 +42,8 @@ func ParseCron(text string) (*Cron, error) {
 	case err != nil && strings.Contains(err.Error(), " option"): // of the parser, which nobody can set
 		return nil, badCron(text, "L, W and # are not understood")
 	case err != nil:
-		return nil, badCron(text, err.Error())
+		why, _, _ := strings.Cut(err.Error(), ": [") // which repeats the text
+		return nil, badCron(text, why)
 	}
 	c := &Cron{text: text, times: times}
 	if c.times.Next(time.Unix(0, 0).UTC()).IsZero() {
@@ -55,7 +56,7 @@ func badCron(text, why string) error {
 	return &cairn.Error{
 		Code:    cairn.CodeInvalid,
 		Message: "The schedule " + cairn.Quote(text) + " is no cron expression: " + why + ".",
-		Hint:    `Write minute, hour, day of the month, month and day of the week: "0 3 * * *" is each night at three, "*/15 9-17 * * 1-5" each quarter of an hour of work; or @daily.`,
+		Hint:    `Write minute, hour, day of the month, month and day of the week, as "0 3 * * *" for each night at three, or @daily.`,
 	}
 }
 

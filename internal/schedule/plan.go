@@ -74,7 +74,10 @@ func (p *plan) take(stats cairn.Stats, base cairn.Base, now time.Time) {
 	if p.success.Before(p.lastBackup) {
 		p.success = p.lastBackup
 	}
-	if p.done.Before(p.lastBackup) || p.scheduled.IsZero() {
+	switch {
+	case p.revision == 0: // nothing was missed
+		p.passed(now)
+	case p.done.Before(p.lastBackup) || p.scheduled.IsZero():
 		p.passed(p.lastBackup)
 	}
 }

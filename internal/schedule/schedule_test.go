@@ -177,6 +177,7 @@ func TestEmpty(t *testing.T) {
 		cfg.Quiet = time.Minute
 		h.base, h.stats = nil, cairn.Stats{Line: "line"}
 	}, func(h *house) {
+		h.wantNext("01-01 01:00:00", schedule.TriggerSchedule)
 		h.wait(3 * time.Hour)
 		h.wantBegan()
 		h.write()
