@@ -110,7 +110,6 @@ var calls = map[string]func(ctx context.Context, c *client.Client) error{
 		_, err := c.ForgetBackups(ctx, api.ForgetRequest{})
 		return err
 	},
-	"UndoRestore": func(ctx context.Context, c *client.Client) error { return c.UndoRestore(ctx) },
 	"CreationStatus": func(ctx context.Context, c *client.Client) error {
 		_, err := c.CreationStatus(ctx, "x")
 		return err
