@@ -21,7 +21,7 @@ import (
 func TestAutomatic(t *testing.T) {
 	dir := t.TempDir()
 	file, cloud := filepath.Join(dir, "config.toml"), filepath.Join(dir, "cloud")
-	text := "cloud = \"cloud\"\n[backup]\nschedule = \"0 3 1 1 *\"\nquiet = \"1s\"\nat_most_every = \"1s\"\n[retention]\nkeep_last = 2\n"
+	text := "cloud = \"cloud\"\n[backup]\nschedule = \"0 3 1 1 *\"\nquiet = \"1s\"\nat_most_every = \"1s\"\n[retention]\nkeep_last = 2\nprune = \"1h\"\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -100,6 +100,9 @@ func TestAutomatic(t *testing.T) {
 	})
 	if st.Automatic.TidyingProblem != nil {
 		t.Errorf("tidying up failed: %+v", st.Automatic.TidyingProblem)
+	}
+	if n := strings.Count(d.Stderr(), "the cloud was pruned"); n != 1 { // since once an hour is enough
+		t.Errorf("the cloud was pruned %d times:\n%s", n, d.Stderr())
 	}
 }
 
