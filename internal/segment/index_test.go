@@ -14,6 +14,7 @@ import (
 	"filippo.io/age"
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"cairn"
 	"cairn/internal/segment"
 )
 
@@ -62,6 +63,9 @@ func checkRefused(t *testing.T, what string, r func() io.Reader, k *age.X25519Id
 	}
 	if _, err := firstError(segment.Rows(r(), k, s)); !errors.Is(err, want) {
 		t.Errorf("Rows, %s: %v, want %v", what, err, want)
+	}
+	if parts, catalog, err := segment.CheckIndex(r(), k, s); !errors.Is(err, want) || parts != nil || catalog != (cairn.Digest{}) {
+		t.Errorf("CheckIndex, %s: %d parts, %v, %v, want none and %v", what, len(parts), catalog, err, want)
 	}
 }
 
