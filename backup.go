@@ -1,6 +1,7 @@
 package cairn
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -81,3 +82,7 @@ type Replacement struct {
 	// the disk is reckoned that they will take.
 	Plain int64
 }
+
+// ErrUnlike is in the error with which a database refuses rows that are not what a
+// Replacement wants, as opposed to one about its own disk.
+var ErrUnlike = errors.New("the rows are not what the backup says")

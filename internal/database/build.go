@@ -127,7 +127,7 @@ func (b *builder) failure(err error) error {
 		return failure(b.path, err)
 	}
 	e := b.unlike("the same document or the same revision twice")
-	e.Err = err
+	e.Err = errors.Join(cairn.ErrUnlike, err)
 	return e
 }
 
@@ -137,6 +137,7 @@ func (b *builder) unlike(what string) *cairn.Error {
 		Code:    cairn.CodeDamaged,
 		Message: fmt.Sprintf("The backup %s does not hold what it says: %s. Nothing was changed.", b.r.Base.Backup, what),
 		Hint:    "Restore another backup; cairn backup list shows them.",
+		Err:     cairn.ErrUnlike,
 	}
 }
 
@@ -233,6 +234,14 @@ func (b *builder) index() error {
 // whole and durable under its name in the folder of generations, less
 // durable.TempSuffix, which it keeps.
 func (b *builder) finish() error {
+	if err := b.compare(); err != nil {
+		return err
+	}
+	return failure(b.path, b.seal())
+}
+
+// compare compares what was added with what it should be.
+func (b *builder) compare() error {
 	if err := b.index(); err != nil {
 		return b.failure(err)
 	}
@@ -245,7 +254,7 @@ func (b *builder) finish() error {
 		return b.unlike(fmt.Sprintf("%d documents of %d bytes with digest %s and %d deletions, instead of %d of %d with %s and %d",
 			got.Documents, got.Bytes, got.Digest, got.Deletions, want.Documents, want.Bytes, want.Digest, want.Deletions))
 	}
-	return failure(b.path, b.seal())
+	return nil
 }
 
 // seal writes what stands beside the documents, and has all of it on the disk.

@@ -26,15 +26,9 @@ import (
 // After an error the live generation is the one it was. Errors besides those of
 // fill: cairn.CodeDamaged when the rows are not what r wants, CodeDiskFull,
 // CodeReadOnly; and what the rows are refused for.
-func (d *DB) Replace(ctx context.Context, r cairn.Replacement, fill func(prepare func(segment int, docs []cairn.Document) (insert func() error, err error)) error) (err error) {
-	if err := d.checkRoom(max(r.Want.Bytes, r.Plain)); err != nil {
-		return err
-	}
-	var b *builder
-	if err := d.step("build.create", func() (err error) { b, err = newBuilder(ctx, d, r); return err }); err != nil {
-		if b != nil {
-			err = errors.Join(err, b.discard())
-		}
+func (d *DB) Replace(ctx context.Context, r cairn.Replacement, fill filler) (err error) {
+	b, err := d.build(ctx, r, fill)
+	if err != nil {
 		return err
 	}
 	defer func() {
@@ -42,12 +36,6 @@ func (d *DB) Replace(ctx context.Context, r cairn.Replacement, fill func(prepare
 			err = errors.Join(err, b.discard())
 		}
 	}()
-	if err := d.step("build.fill", func() error { return fill(b.prepare) }); err != nil {
-		return err
-	}
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
 	if err := d.step("build.finish", func() error { return b.finish() }); err != nil {
 		return err
 	}
