@@ -58,10 +58,11 @@ type listed struct {
 	id      string // "" when the name is not that of a manifest
 	absent  bool   // from the listing; then object has no more than its name
 	entry   entry
-	fetched bool         // the entry is not from the cache
-	problem *cairn.Error // nil for a backup
-	lost    *cairn.Error // why it could not be read; see isolate
-	gone    bool         // deleted since it was listed, or before
+	fetched bool           // the entry is not from the cache
+	problem *cairn.Error   // nil for a backup
+	lost    *cairn.Error   // why it could not be read; see isolate
+	gone    bool           // deleted since it was listed, or before
+	found   func(Manifest) // gets what was read, if not nil
 }
 
 // Backups returns all backups of both scopes, newest first, and the objects
@@ -221,6 +222,9 @@ func (c *Cloud) fetchOne(ctx context.Context, l *listed) (err error) {
 	case "":
 		l.fetched = true
 		l.entry = entryOf(m, l.object.Size)
+		if l.found != nil {
+			l.found(m)
+		}
 		return nil
 	case cairn.CodeBackupNotFound:
 		l.gone = true

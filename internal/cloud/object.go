@@ -73,10 +73,14 @@ func (c *Cloud) Parts(ctx context.Context, s segment.Segment) ([]segment.Part, e
 		}
 		return []segment.Part{*s.Part}, nil
 	}
-	var parts []segment.Part
+	return c.readIndex(ctx, s, func(r io.Reader) ([]segment.Part, error) { return segment.ReadIndex(r, c.identity, s) })
+}
+
+// readIndex reads the index of a segment as read does, and looks at the names in it.
+func (c *Cloud) readIndex(ctx context.Context, s segment.Segment, read func(io.Reader) ([]segment.Part, error)) (parts []segment.Part, err error) {
 	var damage error // of what was read
-	err := bucket.Read(ctx, c.cfg.Bucket, s.Index.Name, func(r io.Reader) error {
-		parts, damage = segment.ReadIndex(r, c.identity, s)
+	err = bucket.Read(ctx, c.cfg.Bucket, s.Index.Name, func(r io.Reader) error {
+		parts, damage = read(r)
 		return nil
 	})
 	if err != nil {
