@@ -54,6 +54,7 @@ const (
 	CodeNotInProgress   Code = "not_in_progress"     // there is no such creation or restoration to cancel
 	CodeCanceled        Code = "canceled"            // somebody cancelled it
 	CodeNothingToUndo   Code = "nothing_to_undo"     // no restoration has replaced a database
+	CodeCheckRunning    Code = "check_running"       // a backup or the cloud is being verified already
 
 	CodeInternal Code = "internal" // anything else; its text stays in the process
 )

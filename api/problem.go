@@ -72,6 +72,7 @@ var statuses = map[cairn.Code]int{
 	cairn.CodeNotInProgress:   http.StatusInternalServerError, // as the original API declares it
 	cairn.CodeCanceled:        http.StatusInternalServerError,
 	cairn.CodeNothingToUndo:   http.StatusConflict,
+	cairn.CodeCheckRunning:    http.StatusConflict,
 }
 
 // StatusOf returns the HTTP status of a code; 500 for one without a row.

@@ -38,6 +38,7 @@ type Database interface {
 	Moment(ctx context.Context, look func(cairn.Moment) error) error
 	CountChanges(ctx context.Context, after int64) (int64, error)
 	Replace(ctx context.Context, r cairn.Replacement, fill func(prepare func(segment int, docs []cairn.Document) (insert func() error, err error)) error) error
+	Rehearse(ctx context.Context, r cairn.Replacement, fill func(prepare func(segment int, docs []cairn.Document) (insert func() error, err error)) error) error
 	Undo(ctx context.Context) error
 	Restored() string
 	AddBase(ctx context.Context, line string, b cairn.Base) error
@@ -111,6 +112,7 @@ type Engine struct {
 
 	connecting chan struct{} // holds a token while nobody connects
 	asking     chan struct{} // holds a token for each question under way; see ask
+	checking   chan struct{} // holds a token while something is verified
 	cloud      atomic.Pointer[cloud.Cloud]
 
 	mu   sync.Mutex
@@ -153,6 +155,7 @@ func New(cfg Config) *Engine {
 		cfg:        cfg,
 		connecting: make(chan struct{}, 1),
 		asking:     make(chan struct{}, questions),
+		checking:   make(chan struct{}, 1),
 		gone:       map[string]bool{},
 	}
 	e.connecting <- struct{}{}

@@ -112,9 +112,12 @@ func (e *Engine) restore(ctx context.Context, c *cloud.Cloud, job, id string, re
 	report(b, cairn.Progress{Total: b.JSONBytes})
 	held := contents{Segments: m.Segments}
 	var plain int64
-	for _, s := range m.Segments {
+	for i, s := range m.Segments {
 		plain += s.Plain
 		parts, err := askDuring(ctx, e, func() ([]segment.Part, error) { return c.Parts(ctx, s) })
+		if err == nil && i == 0 {
+			err = checkFirst(c, parts)
+		}
 		if err != nil {
 			return b, err
 		}
@@ -124,25 +127,59 @@ func (e *Engine) restore(ctx context.Context, c *cloud.Cloud, job, id string, re
 	if err != nil {
 		return b, err
 	}
-	r := cairn.Replacement{Job: job, Base: from, Plain: plain, Want: cairn.Stats{
+	err = e.cfg.Database.Replace(ctx, replacement(job, from, b, plain), func(prepare prepare) error {
+		done := int64(0)
+		return e.download(ctx, c, held.Parts, intake{
+			memory:  e.cfg.Memory,
+			prepare: prepare,
+			failed:  func(_ segment.Part, err error) error { return err },
+			done: func(p segment.Part) {
+				done += p.Plain
+				// Lines hold more than the documents that stay.
+				share := float64(done) / float64(plain)
+				report(b, cairn.Progress{Done: int64(share * float64(b.JSONBytes)), Total: b.JSONBytes})
+			},
+		})
+	})
+	return b, err
+}
+
+// replacement says what a backup of so many bytes of lines must restore to.
+func replacement(job string, from cairn.Base, b cairn.Backup, plain int64) cairn.Replacement {
+	return cairn.Replacement{Job: job, Base: from, Plain: plain, Want: cairn.Stats{
 		Revision:  b.Revision,
 		Documents: b.Documents,
 		Deletions: b.Deletions,
 		Bytes:     b.JSONBytes,
 		Digest:    b.Digest,
 	}}
-	err = e.cfg.Database.Replace(ctx, r, func(prepare prepare) error {
-		return e.download(ctx, c, held.Parts, prepare, func(done int64) {
-			// Lines hold more than the documents that stay.
-			share := float64(done) / float64(plain)
-			report(b, cairn.Progress{Done: int64(share * float64(b.JSONBytes)), Total: b.JSONBytes})
-		})
-	})
-	return b, err
+}
+
+// checkFirst refuses deletions in the first segment of a backup, of which these are
+// parts: there was nothing before, and its rows are not compared with each other.
+func checkFirst(c *cloud.Cloud, parts []segment.Part) error {
+	for _, p := range parts {
+		if p.Deletions > 0 {
+			return c.Damaged(p.Name, "it holds deletions, in the first segment of a backup")
+		}
+	}
+	return nil
 }
 
 // prepare is what Database.Replace lends.
 type prepare = func(segment int, docs []cairn.Document) (insert func() error, err error)
+
+// An intake says what becomes of the parts that are downloaded.
+type intake struct {
+	memory  int64 // bounds the bytes that are in flight
+	prepare prepare
+	// failed hears of a part that cannot be read or prepared. It returns the error
+	// that ends the download; nil has it go on without the rows of the part. It may
+	// be called by several goroutines at once.
+	failed func(segment.Part, error) error
+	// done hears of each part, in order, when it is done with.
+	done func(segment.Part)
+}
 
 // rowCost is about what a row that is read takes beside its line: itself, and
 // what a database prepares of it.
@@ -161,12 +198,12 @@ type fetched struct {
 }
 
 // download reads the parts of all segments, several at once and in any order,
-// and inserts their rows in order. done hears how many bytes of lines are in.
+// and inserts their rows in order.
 //
 // A quarter of the memory is for objects, which wait there for their turn: so
 // more of them can be under way than are decoded. Each stage takes its share in
 // order, so that the part that is inserted next always has one.
-func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment.Part, prepare prepare, done func(int64)) error {
+func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment.Part, in intake) error {
 	decoders := make(chan *segment.Decoder, e.cfg.Workers)
 	for range e.cfg.Workers {
 		d, err := segment.NewDecoder(c.Identity())
@@ -176,8 +213,8 @@ func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment
 		decoders <- d
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	forObjects := e.cfg.Memory / 4
-	forRows := e.cfg.Memory - forObjects
+	forObjects := in.memory / 4
+	forRows := in.memory - forObjects
 	compressed, plain := semaphore.NewWeighted(forObjects), semaphore.NewWeighted(forRows)
 	transfers := semaphore.NewWeighted(int64(e.cfg.Transfers))
 	objects, buffers := newPool(), newPool()
@@ -189,6 +226,9 @@ func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment
 		}
 		defer transfers.Release(1)
 		object, err := askDuring(ctx, e, func() ([]byte, error) { return c.Read(ctx, f.part.Object, objects.get(f.part.Size)) })
+		if err != nil {
+			object, err = nil, in.failed(f.part, err)
+		}
 		if err == nil {
 			f.object <- object
 		}
@@ -201,6 +241,11 @@ func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+		if object == nil { // it has failed
+			compressed.Release(f.size)
+			f.ready <- nothing
+			return nil
+		}
 		var d *segment.Decoder
 		select {
 		case d = <-decoders:
@@ -209,9 +254,12 @@ func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment
 		}
 		defer func() { decoders <- d }()
 		f.buffer = buffers.get(f.part.Plain)
-		insert, err := decode(c, d, f, object, prepare)
+		insert, err := decode(c, d, f, object, in.prepare)
 		objects.put(object)
 		compressed.Release(f.size)
+		if err != nil {
+			insert, err = nothing, in.failed(f.part, err)
+		}
 		if err == nil {
 			f.ready <- insert
 		}
@@ -259,7 +307,6 @@ func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment
 		return nil
 	}))
 	group.Go(guarded(func() error {
-		var bytes int64
 		for f := range decoding {
 			select {
 			case insert := <-f.ready:
@@ -269,15 +316,17 @@ func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
-			bytes += int64(len(f.buffer))
 			buffers.put(f.buffer)
 			plain.Release(f.cost)
-			done(bytes)
+			in.done(f.part)
 		}
 		return nil
 	}))
 	return group.Wait()
 }
+
+// nothing inserts nothing.
+func nothing() error { return nil }
 
 // mostRows is how many lines a part can have that cairn made.
 const mostRows = segment.PartBytes / segment.MinLineBytes
@@ -285,11 +334,6 @@ const mostRows = segment.PartBytes / segment.MinLineBytes
 // decode reads the rows of a part, and returns what inserts them.
 func decode(c *cloud.Cloud, d *segment.Decoder, f *fetched, object []byte, prepare prepare) (insert func() error, err error) {
 	p := f.part
-	if f.segment == 0 && p.Deletions > 0 {
-		// There was nothing before, and the rows of the first segment are not
-		// compared with each other.
-		return nil, c.Damaged(p.Name, "it holds deletions, in the first segment of a backup")
-	}
 	plain, err := d.Decode(f.buffer[:0], object, p)
 	if err != nil {
 		return nil, c.Unreadable(p.Name, err)

@@ -118,6 +118,8 @@ func TestUntrueBackups(t *testing.T) {
 				object = "parts/"
 			}
 			v.checkRefused(test.name, b.ID, object, cairn.CodeDamaged)
+			v.checkFound(test.name, b.ID, object)
+			v.checkUntouched(test.name + ", verified")
 			h.restore(h.create().ID)
 			if d := h.verify(); d != v.stats.Digest {
 				t.Errorf("the live database became %s", d)
