@@ -22,22 +22,32 @@ func until[T any](ctx context.Context, pulse time.Time, fn func(context.Context)
 	return fn(ctx)
 }
 
-// await waits for the end of a job, of which a JSON document will tell. When that
-// takes long, the answer begins with status 200 and white space, which clients pass
-// over: many of them give up a connection on which nothing comes for five minutes.
+// await waits for the end of a job, of which a JSON document will tell.
 func (s *Server) await(w http.ResponseWriter, r *http.Request, watch cairn.Watch) (cairn.Job, error) {
+	return awaitEnd(s, w, r, func(ctx context.Context) (cairn.Job, error) {
+		for {
+			if job, err := watch(ctx); err != nil || job.Status.Ended() {
+				return job, err
+			}
+		}
+	})
+}
+
+// awaitEnd returns what end does, which waits for something, of which a JSON document
+// will tell. When that takes long, the answer begins with status 200 and white space,
+// which clients pass over: many of them give up a connection on which nothing comes
+// for five minutes.
+func awaitEnd[T any](s *Server, w http.ResponseWriter, r *http.Request, end func(context.Context) (T, error)) (T, error) {
 	pulse := time.Now().Add(s.cfg.Patience)
 	for {
-		job, err := until(r.Context(), pulse, watch)
-		switch {
-		case errors.Is(err, errPulse):
-			w.Header().Set("Content-Type", api.JSON)
-			_, _ = io.WriteString(w, " ") // a client that is gone ends the request
-			_ = w.(*response).control.Flush()
-			pulse = time.Now().Add(s.cfg.Pulse)
-		case err != nil || job.Status.Ended():
-			return job, err
+		v, err := until(r.Context(), pulse, end)
+		if !errors.Is(err, errPulse) {
+			return v, err
 		}
+		w.Header().Set("Content-Type", api.JSON)
+		_, _ = io.WriteString(w, " ") // a client that is gone ends the request
+		_ = w.(*response).control.Flush()
+		pulse = time.Now().Add(s.cfg.Pulse)
 	}
 }
 

@@ -30,6 +30,7 @@ type Backups interface {
 	// ends. What is returned counts with an error, too.
 	Prune(ctx context.Context, dry bool, report func(cairn.PruneProgress)) (cairn.Pruned, error)
 	Forgetter
+	Verifier
 	// Last returns the newest backup that the live database knows of, and how
 	// many changes came after it; ok is false when there is none.
 	Last(ctx context.Context) (last cairn.Base, changes int64, ok bool, err error)

@@ -26,6 +26,8 @@ type fakeCloud struct {
 	// working is called with the name of each piece of work before it is
 	// done, if it is not nil.
 	working func(ctx context.Context, name string) error
+	// verifying does each verification, if it is not nil.
+	verifying verifying
 
 	mu    sync.Mutex
 	calls []string         // the work that was asked for

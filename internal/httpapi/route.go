@@ -50,6 +50,8 @@ func (s *Server) routes() {
 		"POST /v1/backups/{backup}/undelete":              s.undeleteBackup,
 		"POST /v1/cloud/prune":                            s.prune,
 		"POST /v1/backups/forget":                         s.forgetBackups,
+		"POST /v1/backups/{backup}/verify":                s.verifyBackup,
+		"POST /v1/cloud/check":                            s.checkCloud,
 		"GET /v1/jobs":                                    s.listJobs,
 		"POST /v1/restoration/undo":                       s.undoRestoration,
 		"GET /v1/daemon":                                  s.daemon,

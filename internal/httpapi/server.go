@@ -256,12 +256,7 @@ func (s *Server) fail(w *response, r *http.Request, err error) {
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil || errors.Is(err, errClientGone) {
 		panic(http.ErrAbortHandler) // the client went away; returning would send 200
 	}
-	code := cairn.CodeOf(err)
-	level := levelOf(code)
-	if _, told := errors.AsType[reported](err); told {
-		level = slog.LevelDebug
-	}
-	s.cfg.Log.Log(r.Context(), level, "request failed", "method", r.Method, "path", r.URL.Path, "code", code, "err", err)
+	s.logFailure(r, err)
 	if w.begun {
 		panic(http.ErrAbortHandler)
 	}
@@ -273,6 +268,16 @@ func (s *Server) fail(w *response, r *http.Request, err error) {
 	if left {
 		linger(r, w.control)
 	}
+}
+
+// logFailure logs the error of a handler.
+func (s *Server) logFailure(r *http.Request, err error) {
+	code := cairn.CodeOf(err)
+	level := levelOf(code)
+	if _, told := errors.AsType[reported](err); told {
+		level = slog.LevelDebug
+	}
+	s.cfg.Log.Log(r.Context(), level, "request failed", "method", r.Method, "path", r.URL.Path, "code", code, "err", err)
 }
 
 // levelOf returns how an error of the code is logged: as an error when the
