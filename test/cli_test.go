@@ -31,6 +31,7 @@ import (
 //	await FILE              wait until the file is there
 //	bytes FILE TEXT         write a file of any bytes, escaped as in Go
 //	code N cairn ...        run a command that must end with this exit code
+//	damage FOLDER           flip a bit in each file below it
 //	events FILE BACKUP      check that it is the events of a job that is complete, and write its backup to a file
 //	get PATH FILE           write the answer of the daemon in $CAIRN_DATA to a file
 //	json FILE               check that it is one line of compact JSON
@@ -93,6 +94,7 @@ func runScripts(t *testing.T, onS3 bool, names ...string) {
 			"await":  await,
 			"bytes":  writeBytes,
 			"code":   exitCode,
+			"damage": damageFiles,
 			"events": isEvents,
 			"get":    get,
 			"json":   isJSON,

@@ -30,6 +30,7 @@ it, and returns when no backup will be made, or the documents stay as they are.`
 		backupListCommand(),
 		clientCommand("show ID", "say what a backup holds", takes("ID"), ofBackup(backupShow)),
 		restore,
+		verifyCommand(),
 		clientCommand("undo", "swap the database with the one that was there before the last restoration", takes(), backupUndo),
 		clientCommand("delete ID", "take a backup out of the cloud", takes("ID"), ofBackup(backupDelete)),
 		clientCommand("undelete ID", "bring a deleted backup back", takes("ID"), ofBackup(backupUndelete)),

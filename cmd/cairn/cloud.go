@@ -20,6 +20,7 @@ import (
 
 func cloudCommand() *cobra.Command {
 	return groupCommand("cloud", "look after the place where backups are", cloudKeyCommand(), cloudPruneCommand())
+	return groupCommand("cloud", "look after the place where backups are", checkCommand(), cloudKeyCommand())
 }
 
 // cloudKeyCommand prints a secret, so it reads the data folder, where only its
