@@ -127,27 +127,30 @@ func TestFaultIsNoDamage(t *testing.T) {
 			for n := range whole {
 				for _, effect := range []fault.Effect{fault.Fail, fault.Cut, fault.Lost} {
 					for _, class := range classes {
-						for _, lasting := range []bool{false, true} {
-							if !chosen.has(20) {
+						for _, extent := range []string{"once", "for that object", "for all from then on"} {
+							if !chosen.has(15) {
 								continue
 							}
-							calls = 0
 							failed := ""
+							calls = 0
 							decide = func(c fault.Call) fault.Outcome {
 								calls++
 								if calls == n+1 {
 									failed = c.Name
 								}
-								if failed == "" || c.Name != failed || calls != n+1 && !lasting {
+								if failed == "" || extent == "once" && calls != n+1 || extent == "for that object" && c.Name != failed {
 									return fault.Outcome{}
 								}
 								return fault.Outcome{Effect: effect, Err: class}
 							}
 							v, err := look.do(t.Context(), s, untold)
-							what := fmt.Sprintf("%s: %v of call %d, %s, effect %d, lasting %t", look.name, class, n+1, failed, effect, lasting)
+							what := fmt.Sprintf("%s: %v of call %d, %s, effect %d, %s", look.name, class, n+1, failed, effect, extent)
 							checkNoDamage(t, what, v, err)
-							if lasting && err == nil && len(v.Unchecked) == 0 && failed != "cairn.json" && calls > n {
-								t.Errorf("%s: all seems well", what)
+							switch {
+							case err != nil || failed == "":
+							case extent == "for all from then on",
+								extent == "for that object" && len(v.Unchecked) == 0 && failed != "cairn.json":
+								t.Errorf("%s: got %s", what, summary(v))
 							}
 							decide = nil
 						}
