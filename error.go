@@ -49,6 +49,7 @@ const (
 	CodeTooLate         Code = "too_late"            // the backup was deleted too long ago to come back
 	CodeStale           Code = "stale"               // what was found in the cloud was found too long ago; try again
 	CodeBackupIsPartial Code = "backup_is_partial"   // the backup holds chosen assets, not a database
+	CodeNotInBackup     Code = "not_in_backup"       // the backup holds no such document
 	CodeJobNotFound     Code = "job_not_found"       // nothing is known of such a creation or restoration
 	CodeQueueFull       Code = "queue_full"          // too many creations and restorations wait
 	CodeNotInProgress   Code = "not_in_progress"     // there is no such creation or restoration to cancel

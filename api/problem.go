@@ -67,6 +67,7 @@ var statuses = map[cairn.Code]int{
 	cairn.CodeTooLate:         http.StatusConflict,
 	cairn.CodeStale:           http.StatusInternalServerError,
 	cairn.CodeBackupIsPartial: http.StatusInternalServerError,
+	cairn.CodeNotInBackup:     http.StatusNotFound,
 	cairn.CodeJobNotFound:     http.StatusNotFound,
 	cairn.CodeQueueFull:       http.StatusInternalServerError,
 	cairn.CodeNotInProgress:   http.StatusInternalServerError, // as the original API declares it

@@ -147,7 +147,7 @@ func report(w io.Writer, err error) int {
 	switch e.Code {
 	case cairn.CodeUnreachable:
 		return exitUnreachable
-	case cairn.CodeGone, cairn.CodeBackupNotFound, cairn.CodeJobNotFound, cairn.CodeNotInProgress:
+	case cairn.CodeGone, cairn.CodeBackupNotFound, cairn.CodeNotInBackup, cairn.CodeJobNotFound, cairn.CodeNotInProgress:
 		return exitGone
 	case cairn.CodeInUse, cairn.CodeDiskFull, cairn.CodeReadOnly, cairn.CodeNoPermission, cairn.CodeDamaged, cairn.CodeSchemaTooNew:
 		return exitData

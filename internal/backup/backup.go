@@ -113,6 +113,7 @@ type Engine struct {
 	connecting chan struct{} // holds a token while nobody connects
 	asking     chan struct{} // holds a token for each question under way; see ask
 	checking   chan struct{} // holds a token while something is verified
+	browsing   chan struct{} // holds a token for each browser
 	cloud      atomic.Pointer[cloud.Cloud]
 
 	mu   sync.Mutex
@@ -156,6 +157,7 @@ func New(cfg Config) *Engine {
 		connecting: make(chan struct{}, 1),
 		asking:     make(chan struct{}, questions),
 		checking:   make(chan struct{}, 1),
+		browsing:   make(chan struct{}, browsers),
 		gone:       map[string]bool{},
 	}
 	e.connecting <- struct{}{}
@@ -273,6 +275,7 @@ func (e *Engine) List(ctx context.Context) ([]cairn.Backup, error) {
 
 // A listing is what is in the cloud.
 type listing struct {
+	all        []cairn.Backup // of both scopes
 	backups    []cairn.Backup // of whole databases
 	unreadable []cairn.UnreadableBackup
 	dated      []cairn.DatedBackup // of both scopes
@@ -301,12 +304,14 @@ func (e *Engine) look(ctx context.Context, c *cloud.Cloud) (listing, error) {
 	}
 	var list []cairn.Backup
 	for _, b := range dated {
+	for _, b := range all {
 		delete(e.gone, b.ID)
 		if b.Scope == cairn.ScopeAll {
 			list = append(list, b.Backup)
 		}
 	}
 	return listing{list, unreadable, dated}, nil
+	return listing{all, list, unreadable}, nil
 }
 
 // expected returns the ids of bases that have not been found gone: the listing may

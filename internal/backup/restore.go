@@ -76,13 +76,7 @@ func (e *Engine) Restore(ctx context.Context, job, id string, report Report) (ca
 		return cairn.Backup{}, err
 	}
 	b, err := e.restore(ctx, c, job, id, report)
-	if cairn.CodeOf(err) == cairn.CodeDamaged {
-		// It may be another place by now that has no such objects.
-		if replaced := e.check(ctx, c); cairn.CodeOf(replaced) == cairn.CodeBucketMissing {
-			err = replaced
-		}
-	}
-	return b, e.lost(err)
+	return b, e.settled(ctx, c, err)
 }
 
 // check looks at whether the place is still the same cloud.
@@ -327,6 +321,8 @@ func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment
 
 // nothing inserts nothing.
 func nothing() error { return nil }
+// deletesNothing is what a part is damaged for that cannot be right.
+const deletesNothing = "it holds deletions, in the first segment of a backup"
 
 // mostRows is how many lines a part can have that cairn made.
 const mostRows = segment.PartBytes / segment.MinLineBytes
@@ -334,6 +330,11 @@ const mostRows = segment.PartBytes / segment.MinLineBytes
 // decode reads the rows of a part, and returns what inserts them.
 func decode(c *cloud.Cloud, d *segment.Decoder, f *fetched, object []byte, prepare prepare) (insert func() error, err error) {
 	p := f.part
+	if f.segment == 0 && p.Deletions > 0 {
+		// There was nothing before, and the rows of the first segment are not
+		// compared with each other.
+		return nil, c.Damaged(p.Name, deletesNothing)
+	}
 	plain, err := d.Decode(f.buffer[:0], object, p)
 	if err != nil {
 		return nil, c.Unreadable(p.Name, err)

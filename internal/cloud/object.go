@@ -89,14 +89,7 @@ func (c *Cloud) readIndex(ctx context.Context, s segment.Segment, read func(io.R
 	if damage != nil {
 		return nil, c.Unreadable(s.Index.Name, damage)
 	}
-	names := make(map[string]bool, len(parts))
-	for _, p := range parts {
-		if !isLinesName(partFolder, p.Name) || names[p.Name] {
-			return nil, c.Damaged(s.Index.Name, "it names an object as cairn does not")
-		}
-		names[p.Name] = true
-	}
-	return parts, nil
+	return parts, c.checkNames(s, parts)
 }
 
 // Unreadable returns err, with which package segment refused an object, as an
