@@ -145,6 +145,7 @@ func (d *daemonProcess) run(ctx context.Context) (err error) {
 		Backups:   d.engine,
 		Jobs:      d.jobs,
 		Retention: d.config.Retention.Keep,
+		Contents:  d.engine,
 		Spool:     filepath.Join(d.dir, spoolFolder),
 		Page:      page,
 		Metrics:   d.metrics.Handler(),

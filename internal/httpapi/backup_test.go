@@ -317,12 +317,12 @@ func TestOtherBackupPaths(t *testing.T) {
 	d, f := startCloud(t)
 	for _, request := range []string{
 		"GET /backup/" + sampleID + "/restore/websocket", "GET /backup/" + sampleID + "/creation", "GET /backups/create/websocket",
-		"GET /backups/" + sampleID, "GET /backups/streamed", "GET /v1/backups", "POST /backups/", "GET /backup/",
+		"GET /backups/" + sampleID, "GET /backups/streamed", "GET /v1/backup", "POST /backups/", "GET /backup/",
 	} {
 		method, path, _ := strings.Cut(request, " ")
 		d.refused(request, d.do(method, path, "", ""), cairn.CodeNotFound, "There is nothing at")
 	}
-	for _, request := range []string{"GET /backup/asset", "GET /backup", "POST /backups", "GET /backups/create", "GET /backup/" + sampleID + "/restore",
+	for _, request := range []string{"GET /backup/asset", "GET /backup", "POST /backups", "POST /v1/backups", "GET /backups/create", "GET /backup/" + sampleID + "/restore",
 		"GET /backup/" + sampleID + "/restore/streamed", "GET /backup/" + sampleID + "/creation/cancel", "POST /backup/" + sampleID + "/creation/status",
 		"GET /backups/create/streamed", "POST /backups/create/streamed/websocket", "POST /backups/streamed/progress"} {
 		method, path, _ := strings.Cut(request, " ")

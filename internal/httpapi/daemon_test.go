@@ -74,6 +74,7 @@ func start(t *testing.T, changes ...func(*httpapi.Config)) *daemon {
 		Device:    d.device,
 		Backups:   f,
 		Jobs:      fakeJobs{f},
+		Contents:  newContents(f),
 		Page:      page,
 		Metrics:   http.HandlerFunc(fakeMetrics),
 		Status:    status,

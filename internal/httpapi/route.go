@@ -60,6 +60,12 @@ func (s *Server) routes() {
 		"POST /v1/documents":                              s.writeDocuments,
 		"GET /v1/documents/{collection}/{id}":             s.readDocument,
 		"GET /openapi.yaml":                               s.openAPI,
+
+		"GET /v1/backups":                                               s.allBackups,
+		"GET /v1/backups/{backup}/documents":                            s.backupDocuments,
+		"POST /v1/backups/{backup}/documents/restore":                   s.restoreDocuments,
+		"GET /v1/backups/{backup}/documents/{collection}/{id}":          s.backupDocument,
+		"POST /v1/backups/{backup}/documents/{collection}/{id}/restore": s.restoreDocument,
 	} {
 		s.mux.Handle(pattern, adapter{s, h})
 		if method, path, _ := strings.Cut(pattern, " "); !strings.Contains(path, "{") {

@@ -49,8 +49,8 @@ type Device interface {
 	SetSignedIn(ctx context.Context, in bool) error
 }
 
-// Config is what a Server works with. Documents, Device, Backups and Jobs are
-// required.
+// Config is what a Server works with. Documents, Device, Backups, Jobs and Contents
+// are required.
 type Config struct {
 	Documents Documents
 	Device    Device
@@ -58,6 +58,7 @@ type Config struct {
 	Jobs      Jobs
 	// Retention are the rules of the configuration, for requests without any.
 	Retention cairn.Retention
+	Contents  Contents
 	// Spool is the folder for request bodies too large for memory. Empty means
 	// the system's folder for temporary files.
 	Spool string
@@ -251,7 +252,7 @@ func (a adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // fail answers with a problem document, or cuts the connection when an answer
 // is on its way already: a client must not take half of it for the whole. It
-// is the only place that logs the errors of handlers.
+// logs the error.
 func (s *Server) fail(w *response, r *http.Request, err error) {
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil || errors.Is(err, errClientGone) {
 		panic(http.ErrAbortHandler) // the client went away; returning would send 200
