@@ -1,12 +1,9 @@
 package client
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
 	"iter"
 	"net/http"
 	"net/url"
@@ -24,32 +21,11 @@ func (c *Client) Document(ctx context.Context, collection, id string) (json.RawM
 // documents, and deletions as lines without one. An empty collection means
 // all; after 0 yields no deletions.
 func (c *Client) Documents(ctx context.Context, collection string, after int64) iter.Seq2[api.DocumentLine, error] {
-	return func(yield func(api.DocumentLine, error) bool) {
-		q := url.Values{"after": {strconv.FormatInt(after, 10)}}
-		if collection != "" {
-			q.Set("collection", collection)
-		}
-		resp, err := c.send(ctx, http.MethodGet, "/v1/documents?"+q.Encode(), nil, nil)
-		if err != nil {
-			yield(api.DocumentLine{}, err)
-			return
-		}
-		defer resp.Body.Close()
-		d := json.NewDecoder(bufio.NewReader(resp.Body))
-		for {
-			var line api.DocumentLine
-			err := d.Decode(&line)
-			if errors.Is(err, io.EOF) {
-				return
-			}
-			if err != nil {
-				err = c.broken(ctx, err)
-			}
-			if !yield(line, err) || err != nil {
-				return
-			}
-		}
+	q := url.Values{"after": {strconv.FormatInt(after, 10)}}
+	if collection != "" {
+		q.Set("collection", collection)
 	}
+	return lines[api.DocumentLine](ctx, c, http.MethodGet, "/v1/documents?"+q.Encode(), nil)
 }
 
 // WriteDocuments stores documents as they are and returns what became of

@@ -37,7 +37,7 @@ import (
 //	json FILE               check that it is one line of compact JSON
 //	keep NAME FILE REGEXP   set a variable to the first group found in a file
 //	plain FILE              check that it is safe to show on a terminal
-//	post FILE               store the lines of a file in the daemon in $CAIRN_DATA
+//	post FILE [PATH]        store the lines of a file in the daemon in $CAIRN_DATA, or send JSON to a path that answers 204
 //	signal NAME             send it to the commands in the background
 //
 // CLOUD is an empty place for --cloud, and CLOUD_DIR the folder in which each of its
@@ -50,6 +50,7 @@ func TestScript(t *testing.T) {
 // TestScriptS3 runs those about backups with a cloud on S3.
 func TestScriptS3(t *testing.T) {
 	runScripts(t, true, "backup", "backup_devices", "backup_lost", "prune")
+	runScripts(t, true, "backup", "backup_devices", "backup_lost", "backup_pick")
 }
 
 // runScripts runs scripts by their names, or all.
@@ -178,8 +179,17 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func post(ts *testscript.TestScript, neg bool, args []string) {
-	arguments(ts, neg, args, 1, "post FILE")
+	arguments(ts, neg, args, 1, "post FILE [PATH]")
 	url := strings.TrimSpace(ts.ReadFile(filepath.Join(ts.Getenv("CAIRN_DATA"), "url")))
+	if len(args) > 1 { // JSON to an operation that answers nothing
+		resp, err := http.Post(url+args[1], "application/json", strings.NewReader(ts.ReadFile(args[0])))
+		ts.Check(err)
+		ts.Check(resp.Body.Close())
+		if resp.StatusCode != http.StatusNoContent {
+			ts.Fatalf("POST %s: %s", args[1], resp.Status)
+		}
+		return
+	}
 	resp, err := http.Post(url+"/v1/documents", "application/x-ndjson", strings.NewReader(ts.ReadFile(args[0])))
 	ts.Check(err)
 	defer resp.Body.Close()

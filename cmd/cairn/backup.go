@@ -25,10 +25,13 @@ they are.`
 	cancel.Long = `Stops the creation or the restoration of a backup, also for others who wait for
 it, and returns when no backup will be made, or the documents stay as they are.`
 	watch := eventCommand("watch", "show all that is in progress, until Ctrl-C", takes(), backupWatch)
-	return groupCommand("backup", "make backups, list, restore and delete them",
+	return groupCommand("backup", "make backups, list them, look into them, restore and delete them",
 		create,
 		backupListCommand(),
 		clientCommand("show ID", "say what a backup holds", takes("ID"), ofBackup(backupShow)),
+		backupDocumentsCommand(),
+		backupCatCommand(),
+		backupPickCommand(),
 		restore,
 		verifyCommand(),
 		clientCommand("undo", "swap the database with the one that was there before the last restoration", takes(), backupUndo),
@@ -94,8 +97,7 @@ func backupList(c call) error {
 		return printJSON(c.out, all)
 	}
 	for _, b := range list {
-		if _, err := fmt.Fprintf(c.out, "%-36s  %s  %9s  %-7s  %s\n",
-			printable(b.ID), localTime(b.Created.Value), bytesText(b.Bytes), printable(b.Platform), printable(b.DeviceName)); err != nil {
+		if err := printBackup(c.out, b, ""); err != nil {
 			return err
 		}
 	}
