@@ -70,6 +70,16 @@ func TestDeafBucket(t *testing.T) {
 			"List":    func(ctx context.Context) error { _, err := h.engine.List(ctx); return err },
 			"Backup":  func(ctx context.Context) error { _, err := h.engine.Backup(ctx, b.ID); return err },
 			"Delete":  func(ctx context.Context) error { return h.engine.Delete(ctx, b.ID) },
+			"Backups": func(ctx context.Context) error { _, err := h.engine.Backups(ctx); return err },
+			"Document": func(ctx context.Context) error {
+				_, err := h.engine.Document(ctx, b.ID, cairn.DocumentName{Collection: "assets", ID: "a"})
+				return err
+			},
+			"Documents": func(ctx context.Context) (err error) {
+				for _, err = range h.engine.Documents(ctx, b.ID, cairn.DocumentFilter{}) {
+				}
+				return err
+			},
 			"Cloud, connecting": func(ctx context.Context) error {
 				st := fresh.Cloud(ctx)
 				if st.State != cairn.CloudUnavailable || st.Problem == nil {
