@@ -89,7 +89,8 @@ type walk struct {
 // step does one line, with the ids that it names.
 func (w *walk) step(line string) {
 	w.t.Helper()
-	for of, id := range map[string]string{"assets get ID": w.asset, "assets delete ID": w.added, "backup restore ID": w.backup} {
+	line = strings.ReplaceAll(line, "backup pick ID assets/ID", "backup pick "+w.backup+" assets/"+w.asset)
+	for of, id := range map[string]string{"assets get ID": w.asset, "assets delete ID": w.added, "backup restore ID": w.backup, "backup documents ID": w.backup} {
 		if strings.HasSuffix(line, of) {
 			line = strings.TrimSuffix(line, "ID") + id
 		}
