@@ -118,7 +118,8 @@ var calls = map[string]func(ctx context.Context, c *client.Client) error{
 		_, err := c.RestorationStatus(ctx, "x")
 		return err
 	},
-	"Jobs": func(ctx context.Context, c *client.Client) error { _, err := c.Jobs(ctx); return err },
+	"UndoRestore": func(ctx context.Context, c *client.Client) error { return c.UndoRestore(ctx) },
+	"Jobs":        func(ctx context.Context, c *client.Client) error { _, err := c.Jobs(ctx); return err },
 	"BackUpAssets": func(ctx context.Context, c *client.Client) error {
 		return c.BackUpAssets(ctx, json.RawMessage(`{"id":"x"}`))
 	},
@@ -143,19 +144,9 @@ var calls = map[string]func(ctx context.Context, c *client.Client) error{
 		_, err := c.VerifyBackup(ctx, "x", true)
 		return err
 	},
-	"CheckCloud":     func(ctx context.Context, c *client.Client) error { _, err := c.CheckCloud(ctx, ""); return err },
-	"StreamVerify":   func(ctx context.Context, c *client.Client) error { return drain(c.StreamVerify(ctx, "x", true)) },
-	"StreamCheck":    func(ctx context.Context, c *client.Client) error { return drain(c.StreamCheck(ctx, "5%")) },
-	"StreamProgress": func(ctx context.Context, c *client.Client) error { return drain(c.StreamProgress(ctx)) },
-	"StreamAssetIDs": func(ctx context.Context, c *client.Client) error { return drain(c.StreamAssetIDs(ctx)) },
-	"Health":         func(ctx context.Context, c *client.Client) error { _, err := c.Health(ctx); return err },
-	"Version":        func(ctx context.Context, c *client.Client) error { _, err := c.Version(ctx); return err },
-	"Connect":        func(ctx context.Context, c *client.Client) error { _, err := c.Connect(ctx, nil); return err },
-	"User":           func(ctx context.Context, c *client.Client) error { _, err := c.User(ctx); return err },
-	"SignIn":         func(ctx context.Context, c *client.Client) error { _, err := c.SignIn(ctx); return err },
-	"SignOut":        func(ctx context.Context, c *client.Client) error { return c.SignOut(ctx) },
-	"Allocations":    func(ctx context.Context, c *client.Client) error { _, err := c.Allocations(ctx); return err },
-	"Format":         func(ctx context.Context, c *client.Client) error { _, err := c.Format(ctx, "x"); return err },
+	"CheckCloud":   func(ctx context.Context, c *client.Client) error { _, err := c.CheckCloud(ctx, ""); return err },
+	"StreamVerify": func(ctx context.Context, c *client.Client) error { return drain(c.StreamVerify(ctx, "x", true)) },
+	"StreamCheck":  func(ctx context.Context, c *client.Client) error { return drain(c.StreamCheck(ctx, "5%")) },
 	"UpdateFormatValue": func(ctx context.Context, c *client.Client) error {
 		_, err := c.UpdateFormatValue(ctx, []byte(`{"id":"x"}`))
 		return err

@@ -14,17 +14,23 @@ import (
 )
 
 func backupListCommand() *cobra.Command {
-	var assets bool
+	var assets, deleted bool
 	cmd := clientCommand("list", "list the backups in the cloud, newest first", takes(), func(c call) error {
-		if assets {
+		switch {
+		case assets:
 			return backupListAssets(c)
+		case deleted:
+			return backupListDeleted(c)
 		}
 		return backupList(c)
 	})
 	cmd.Long = `Lists the backups of the whole database that are in the cloud, newest first, or
 with --assets those of chosen assets. These cannot be restored as a whole, but
-cairn backup pick puts back what they hold.`
+cairn backup pick puts back what they hold. With --deleted it lists those that
+cairn backup undelete can bring back.`
 	cmd.Flags().BoolVar(&assets, "assets", false, "list the backups of chosen assets instead")
+	cmd.Flags().BoolVar(&deleted, "deleted", false, "list the deleted ones that cairn backup undelete brings back instead")
+	cmd.MarkFlagsMutuallyExclusive("assets", "deleted")
 	return cmd
 }
 
@@ -103,14 +109,6 @@ func printBackup(w io.Writer, b api.Backup, more string) error {
 	_, err := fmt.Fprintf(w, "%-36s  %s  %9s  %-7s  %s%s\n",
 		printable(b.ID), localTime(b.Created.Value), bytesText(b.Bytes), printable(b.Platform), more, printable(b.DeviceName))
 	return err
-}
-
-// counted returns a number of things, in words.
-func counted(n int64, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 func backupDocuments(c call, f cairn.DocumentFilter) error {

@@ -19,8 +19,7 @@ import (
 )
 
 func cloudCommand() *cobra.Command {
-	return groupCommand("cloud", "look after the place where backups are", cloudKeyCommand(), cloudPruneCommand())
-	return groupCommand("cloud", "look after the place where backups are", checkCommand(), cloudKeyCommand())
+	return groupCommand("cloud", "look after the place where backups are", checkCommand(), cloudKeyCommand(), cloudPruneCommand())
 }
 
 // cloudKeyCommand prints a secret, so it reads the data folder, where only its

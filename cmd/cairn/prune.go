@@ -12,19 +12,6 @@ import (
 	"cairn/api"
 )
 
-// backupListCommand lists backups, or deleted ones.
-func backupListCommand() *cobra.Command {
-	deleted := false
-	cmd := clientCommand("list", "list the backups in the cloud, newest first", takes(), func(c call) error {
-		if deleted {
-			return backupListDeleted(c)
-		}
-		return backupList(c)
-	})
-	cmd.Flags().BoolVar(&deleted, "deleted", false, "list the deleted ones that cairn backup undelete brings back")
-	return cmd
-}
-
 func backupListDeleted(c call) error {
 	list, err := c.client.DeletedBackups(c.ctx)
 	if err != nil {

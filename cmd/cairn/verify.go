@@ -184,11 +184,3 @@ func orDamage(v api.Verification, err error) error {
 	}
 	return nil
 }
-
-// counted returns a number of things.
-func counted(n int64, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
-}

@@ -275,7 +275,6 @@ func (e *Engine) List(ctx context.Context) ([]cairn.Backup, error) {
 
 // A listing is what is in the cloud.
 type listing struct {
-	all        []cairn.Backup // of both scopes
 	backups    []cairn.Backup // of whole databases
 	unreadable []cairn.UnreadableBackup
 	dated      []cairn.DatedBackup // of both scopes
@@ -304,14 +303,12 @@ func (e *Engine) look(ctx context.Context, c *cloud.Cloud) (listing, error) {
 	}
 	var list []cairn.Backup
 	for _, b := range dated {
-	for _, b := range all {
 		delete(e.gone, b.ID)
 		if b.Scope == cairn.ScopeAll {
 			list = append(list, b.Backup)
 		}
 	}
 	return listing{list, unreadable, dated}, nil
-	return listing{all, list, unreadable}, nil
 }
 
 // expected returns the ids of bases that have not been found gone: the listing may

@@ -15,7 +15,11 @@ func (e *Engine) Backups(ctx context.Context) ([]cairn.Backup, error) {
 		return nil, err
 	}
 	l, err := e.list(ctx, c)
-	return l.all, e.lost(err)
+	var all []cairn.Backup
+	for _, b := range l.dated {
+		all = append(all, b.Backup)
+	}
+	return all, e.lost(err)
 }
 
 // Documents yields what a backup of either scope says of its documents, in order of

@@ -321,6 +321,7 @@ func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment
 
 // nothing inserts nothing.
 func nothing() error { return nil }
+
 // deletesNothing is what a part is damaged for that cannot be right.
 const deletesNothing = "it holds deletions, in the first segment of a backup"
 

@@ -86,7 +86,7 @@ func (h *house) extend(old cairn.Backup, segments [][][]cairn.Document) cairn.Ba
 	c, m := h.manifest(old.ID)
 	_, stats := folded(segments)
 	more := h.segment(c, m.Revision, segments[len(segments)-1])
-	b, err := c.Commit(h.t.Context(), cloud.Manifest{Backup: newBackup(stats), Segments: append(m.Segments, more)})
+	b, err := c.Commit(h.t.Context(), cloud.Manifest{Backup: newBackup(stats), Segments: append(m.Segments, more)}, c.Fresh())
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -339,7 +339,7 @@ func TestManyFindings(t *testing.T) {
 	for i := range backups - 1 {
 		b := newBackup(stats)
 		b.ID, b.Timestamp = cairn.NewBackupID(b.Version, b.Created, uint32(100_000+i))
-		if _, err := c.Commit(t.Context(), cloud.Manifest{Backup: b, Segments: m.Segments}); err != nil {
+		if _, err := c.Commit(t.Context(), cloud.Manifest{Backup: b, Segments: m.Segments}, c.Fresh()); err != nil {
 			t.Fatal(err)
 		}
 	}
