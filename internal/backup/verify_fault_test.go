@@ -91,12 +91,12 @@ var looks = []look{
 
 // shared returns the id of a backup that shares objects with another one.
 func (s *street) shared() string {
-	for _, ids := range s.users {
-		if len(ids) == 2 {
+	for _, name := range named(s.objects, "indexes/") {
+		if ids := s.users[name]; len(ids) == 2 {
 			return ids[0]
 		}
 	}
-	s.t.Fatal("no two backups share an object")
+	s.t.Fatal("no two backups share an index")
 	return ""
 }
 
@@ -251,10 +251,36 @@ func TestLaggingList(t *testing.T) {
 		s := newStreet(t, store, fault.Lag(store, time.Minute))
 		v := s.check(cairn.Subset{})
 		checkClean(t, "late", v)
-		if v.Backups != 4 {
-			t.Errorf("it looked at %d backups, want 4", v.Backups)
+		if v.Backups != 5 {
+			t.Errorf("it looked at %d backups, want 5", v.Backups)
 		}
 	})
+}
+
+// TestLostStoreEndsSoon has the store go away before many parts are read: that is
+// found out from the first of them.
+func TestLostStoreEndsSoon(t *testing.T) {
+	store := stores.New(t)
+	lost, asked := false, 0
+	h := openHouse(t, t.TempDir(), fault.New(store, func(c fault.Call) fault.Outcome {
+		part := strings.HasPrefix(c.Name, "parts/") && c.Op != fault.List
+		if lost = lost || part && asked == 0 && c.Op == fault.Get; !lost {
+			return fault.Outcome{}
+		}
+		if part {
+			asked++
+		}
+		return fault.Outcome{Effect: fault.Fail, Err: bucket.ErrBusy}
+	}), func(cfg *backup.Config) { cfg.Transfers = 2 })
+	var rows [][]cairn.Document
+	for i := range 60 {
+		rows = append(rows, []cairn.Document{at(int64(i)+1, doc(fmt.Sprint("d", i), "", 10))})
+	}
+	_, stats := folded([][][]cairn.Document{rows})
+	h.commit(stats, [][][]cairn.Document{rows}, nil)
+	if v, err := h.engine.CheckCloud(t.Context(), everything, untold); cairn.CodeOf(err) != cairn.CodeCloudBusy || asked > 10 {
+		t.Errorf("it returned %v, %s, after it had asked for %d parts", err, summary(v), asked)
+	}
 }
 
 // TestReplacedCloud has the place emptied while it is looked at, as when a disk is

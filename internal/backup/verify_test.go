@@ -27,7 +27,8 @@ func untold(cairn.Progress) {}
 type street struct {
 	*house
 	// backups are those of the cloud, newest first: one made by the engine, one of
-	// chosen assets, one that shares what the oldest has, and that.
+	// chosen assets, one that takes parts over into another index, one that shares
+	// what the oldest has, and that.
 	backups []cairn.Backup
 	objects map[string]string
 	users   map[string][]string // ids of the backups that need an object, newest first
@@ -46,7 +47,7 @@ func newStreet(t testing.TB, store, front bucket.Bucket) *street {
 	_, stats = folded(chosen)
 	assets := h.commit(stats, chosen, func(m *cloud.Manifest) { m.Scope = cairn.ScopeAssets })
 	h.apply(doc("own", "of the database", 3000))
-	s := &street{house: h, backups: []cairn.Backup{h.create(), assets, shared, oldest}, objects: objects(t, store), users: map[string][]string{}}
+	s := &street{house: h, backups: []cairn.Backup{h.create(), assets, h.takeOver(oldest), shared, oldest}, objects: objects(t, store), users: map[string][]string{}}
 	slices.SortFunc(s.backups, func(a, b cairn.Backup) int {
 		return cmp.Or(b.Created.Compare(a.Created), strings.Compare(b.ID, a.ID))
 	})
@@ -163,7 +164,7 @@ func TestIntactCloud(t *testing.T) {
 	for _, subset := range []cairn.Subset{{}, everything} {
 		v := s.check(subset)
 		checkClean(t, "all", v)
-		if v.Backups != 4 || v.Objects != int64(len(s.objects)-1) || v.Bytes != stored {
+		if v.Backups != 5 || v.Objects != int64(len(s.objects)-1) || v.Bytes != stored {
 			t.Errorf("it counts %+v, want %d objects of %d bytes", v, len(s.objects)-1, stored)
 		}
 		if v.Unreferenced != 1 || v.UnreferencedBytes != int64(len("of no backup")) || v.Foreign != 1 {
@@ -386,27 +387,58 @@ func TestUntrueCatalog(t *testing.T) {
 	}
 }
 
+// takeOver makes a backup of one segment, whose parts are those of the first segment
+// of another backup and one more.
+func (h *house) takeOver(old cairn.Backup) cairn.Backup {
+	h.t.Helper()
+	c, m := h.manifest(old.ID)
+	last := []cairn.Document{at(20, doc("merged", "later", 300))}
+	more := h.segment(c, m.Segments[0].To, [][]cairn.Document{last})
+	merged := h.index(m.Segments[0], func(parts []segment.Part, rows []segment.Row) ([]segment.Part, []segment.Row) {
+		return append(parts, *more.Part), append(rows, segment.NewRow(last[0], cairn.ContentHash(last[0].JSON), nil))
+	})
+	_, stats := folded([][][]cairn.Document{byHand()[0], {last}})
+	b, err := c.Commit(h.t.Context(), cloud.Manifest{Backup: newBackup(stats), Segments: []segment.Segment{merged}})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return b
+}
+
 // forge gives a segment an index whose catalog has a wrong size, and returns its
 // name.
 func (h *house) forge(s *segment.Segment) string {
+	h.t.Helper()
+	*s = h.index(*s, func(parts []segment.Part, rows []segment.Row) ([]segment.Part, []segment.Row) {
+		rows[0].Bytes++
+		return parts, rows
+	})
+	return s.Index.Name
+}
+
+// index writes an index of what change makes of the parts and rows of a segment.
+func (h *house) index(s segment.Segment, change func([]segment.Part, []segment.Row) ([]segment.Part, []segment.Row)) segment.Segment {
 	h.t.Helper()
 	c, err := h.engine.Connect(h.t.Context())
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	parts, err := c.Parts(h.t.Context(), *s)
+	parts, err := c.Parts(h.t.Context(), s)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	catalog := segment.NewCatalog(h.t.TempDir(), 1<<20)
-	defer catalog.Close()
-	var batch segment.Batch
-	old := objects(h.t, h.store)[s.Index.Name]
-	for row, err := range segment.Rows(strings.NewReader(old), c.Identity(), *s) {
+	var rows []segment.Row
+	for row, err := range segment.Rows(strings.NewReader(objects(h.t, h.store)[s.Index.Name]), c.Identity(), s) {
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		row.Bytes++
+		rows = append(rows, row)
+	}
+	parts, rows = change(parts, rows)
+	catalog := segment.NewCatalog(h.t.TempDir(), 1<<20)
+	defer catalog.Close()
+	var batch segment.Batch
+	for _, row := range rows {
 		batch.Add(row)
 	}
 	if err := catalog.Add(&batch); err != nil {
@@ -416,16 +448,16 @@ func (h *house) forge(s *segment.Segment) string {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	var index strings.Builder
-	object, err := segment.WriteIndex(h.t.Context(), &index, c.Recipient(), whole, parts, catalog)
+	var text strings.Builder
+	object, err := segment.WriteIndex(h.t.Context(), &text, c.Recipient(), whole, parts, catalog)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	object.Name = c.IndexName()
-	write(h.t, c, object.Name, []byte(index.String()))
-	s.Stored += object.Size - s.Index.Size
-	s.Index = &object
-	return object.Name
+	write(h.t, c, object.Name, []byte(text.String()))
+	whole.Stored += object.Size
+	whole.Index = &object
+	return whole
 }
 
 // TestSubsets reads the part of the parts that it is told to.
