@@ -15,6 +15,7 @@ import (
 	"cairn/internal/backup"
 	"cairn/internal/bucket"
 	"cairn/internal/bucket/fault"
+	"cairn/internal/bucket/memory"
 	"cairn/test/stores"
 )
 
@@ -107,7 +108,7 @@ func TestFaultIsNoDamage(t *testing.T) {
 	chosen := newSample(t)
 	for _, look := range looks {
 		synctest.Test(t, func(t *testing.T) {
-			store := stores.New(t)
+			store := new(memory.Bucket)
 			var decide func(fault.Call) fault.Outcome
 			s := newStreet(t, store, fault.New(store, func(c fault.Call) fault.Outcome {
 				if decide == nil {
@@ -345,7 +346,7 @@ func TestCancelledLook(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				armed := false
-				store := stores.New(t)
+				store := new(memory.Bucket)
 				s := newStreet(t, store, fault.New(store, func(c fault.Call) fault.Outcome {
 					if armed && c.Op != fault.List && strings.HasPrefix(c.Name, folder) {
 						cancel(cause)

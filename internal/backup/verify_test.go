@@ -268,7 +268,7 @@ func TestDamageIsFound(t *testing.T) {
 			}
 		}
 		for _, d := range all {
-			if !chosen.has(60) {
+			if !chosen.has(50) {
 				continue
 			}
 			if err := store.Delete(t.Context(), name); err != nil {
@@ -293,7 +293,7 @@ func TestDamageIsFound(t *testing.T) {
 			}
 			hurt := injury{s, name, d}
 			hurt.check()
-			if chosen.has(12) {
+			if chosen.has(10) {
 				hurt.verify()
 			}
 		}
@@ -306,14 +306,14 @@ func TestDamageIsFound(t *testing.T) {
 // TestFlippedBits flips bits of a cloud at random: reading finds every one.
 func TestFlippedBits(t *testing.T) {
 	chosen := newSample(t)
-	store := stores.New(t)
+	store := new(memory.Bucket)
 	s := newStreet(t, store, store)
 	names := named(s.objects, "")
 	for range 400 {
 		name := names[chosen.IntN(len(names))]
 		data := []byte(s.objects[name])
 		at, bit := chosen.IntN(len(data)), byte(1)<<chosen.IntN(8)
-		if !chosen.has(15) {
+		if !chosen.has(10) {
 			continue
 		}
 		flipped := bytes.Clone(data)

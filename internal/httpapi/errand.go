@@ -28,8 +28,9 @@ type errand[T any] struct {
 	err      error
 
 	// Of the one who follows it.
-	seen int       // of told
-	last time.Time // when it was seen
+	seen    int       // of told
+	last    time.Time // when it was seen
+	percent int       // that was told: it does not go back when there turns out to be more to do
 }
 
 // runErrand does work, and answers with its result, or with steps as the request's
@@ -126,6 +127,8 @@ func (e *errand[T]) step(ctx context.Context, s *Server, r *http.Request) (state
 		if e.told > e.seen && wait <= 0 {
 			e.seen, e.last = e.told, time.Now()
 			now := api.StepOf[T](e.progress)
+			e.percent = max(e.percent, now.Percentage)
+			now.Percentage = e.percent
 			e.mu.Unlock()
 			return state{now: now, later: now}, nil
 		}
