@@ -81,6 +81,9 @@ func TestBackupMemory(t *testing.T) {
 						t.Fatal(err)
 					}
 				})
+				if cloud.server == nil && (test.tiny == 0 || os.Getenv("CAIRN_LONG") != "") {
+					measure(t, cloud, "verifying", test.restore, func(c *client.Client) { wantSound(t, c, b) })
+				}
 				measure(t, cloud, "restoring", test.restore, func(c *client.Client) {
 					if _, err := c.RestoreBackup(t.Context(), b.ID); err != nil {
 						t.Fatal(err)
@@ -94,6 +97,19 @@ func TestBackupMemory(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// wantSound has a backup read in both ways and nothing found.
+func wantSound(t *testing.T, c *client.Client, b api.Backup) {
+	t.Helper()
+	v, err := c.VerifyBackup(t.Context(), b.ID, true)
+	if err != nil || len(v.Damaged)+len(v.Unchecked) > 0 || v.Bytes != b.Bytes || v.ReadParts == 0 {
+		t.Errorf("of a backup of %d bytes the verification is %+v, %v", b.Bytes, v, err)
+	}
+	all, err := c.CheckCloud(t.Context(), "100%")
+	if err != nil || len(all.Damaged)+len(all.Unchecked) > 0 || all.ReadBytes < v.ReadBytes {
+		t.Errorf("the check says %+v, %v, after %+v", all, err, v)
 	}
 }
 
