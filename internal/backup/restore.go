@@ -154,7 +154,7 @@ func replacement(job string, from cairn.Base, b cairn.Backup, plain int64) cairn
 func checkFirst(c *cloud.Cloud, parts []segment.Part) error {
 	for _, p := range parts {
 		if p.Deletions > 0 {
-			return c.Damaged(p.Name, "it holds deletions, in the first segment of a backup")
+			return c.Damaged(p.Name, deletesNothing)
 		}
 	}
 	return nil
@@ -331,11 +331,6 @@ const mostRows = segment.PartBytes / segment.MinLineBytes
 // decode reads the rows of a part, and returns what inserts them.
 func decode(c *cloud.Cloud, d *segment.Decoder, f *fetched, object []byte, prepare prepare) (insert func() error, err error) {
 	p := f.part
-	if f.segment == 0 && p.Deletions > 0 {
-		// There was nothing before, and the rows of the first segment are not
-		// compared with each other.
-		return nil, c.Damaged(p.Name, deletesNothing)
-	}
 	plain, err := d.Decode(f.buffer[:0], object, p)
 	if err != nil {
 		return nil, c.Unreadable(p.Name, err)

@@ -398,7 +398,7 @@ func (h *house) takeOver(old cairn.Backup) cairn.Backup {
 		return append(parts, *more.Part), append(rows, segment.NewRow(last[0], cairn.ContentHash(last[0].JSON), nil))
 	})
 	_, stats := folded([][][]cairn.Document{byHand()[0], {last}})
-	b, err := c.Commit(h.t.Context(), cloud.Manifest{Backup: newBackup(stats), Segments: []segment.Segment{merged}})
+	b, err := c.Commit(h.t.Context(), cloud.Manifest{Backup: newBackup(stats), Segments: []segment.Segment{merged}}, c.Fresh())
 	if err != nil {
 		h.t.Fatal(err)
 	}
