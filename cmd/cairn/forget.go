@@ -83,9 +83,13 @@ func backupForget(c call, request api.ForgetRequest) error {
 	if err != nil || f.Problem == nil {
 		return err
 	}
+	are := "are"
+	if f.Left == 1 {
+		are = "is"
+	}
 	return &cairn.Error{
 		Code:    f.Problem.Code,
-		Message: fmt.Sprintf("%s are not deleted yet: %s", backupsText(f.Left), f.Problem.Detail),
+		Message: fmt.Sprintf("%s %s not deleted yet: %s", backupsText(f.Left), are, f.Problem.Detail),
 		Hint:    strings.TrimSpace(f.Problem.Hint + " Then run the same command again to go on."),
 	}
 }
