@@ -201,7 +201,7 @@ func TestForgetFails(t *testing.T) {
 			return fault.Outcome{Effect: effect}
 		}
 		return fault.Outcome{}
-	}), sequential)
+	}), func(cfg *backup.Config) { cfg.Transfers = 1 })
 	policy := cairn.Retention{Last: 1}
 	for _, effect = range []fault.Effect{fault.Fail, fault.Lost} {
 		for i := range 3 {
