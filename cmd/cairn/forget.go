@@ -18,6 +18,7 @@ import (
 func forgetCommand() *cobra.Command {
 	var request api.ForgetRequest
 	var policy func() (*api.Retention, error)
+	prune := false
 	cmd := clientCommand("forget", "delete the backups that no rule keeps", takes(), func(c call) (err error) {
 		if request.Device != "" && request.AllDevices {
 			return usageError{errors.New("--device names one device, and --all-devices means each: give one of them")}
@@ -25,7 +26,10 @@ func forgetCommand() *cobra.Command {
 		if request.Policy, err = policy(); err != nil {
 			return err
 		}
-		return backupForget(c, request)
+		if err := backupForget(c, request); err != nil || !prune {
+			return err
+		}
+		return cloudPrune(c, request.DryRun)
 	})
 	cmd.Long = `Deletes the backups that no rule keeps, and says of each why it stays. The rules
 are those of restic forget: --keep-daily 7 keeps the newest backup of each of the
@@ -35,11 +39,13 @@ the daemon's configuration are meant, [retention].
 
 Each device is judged by itself, this one unless another is named. The newest
 backup of each line, which is the history up to a restoration, always stays.
-cairn backup undelete ID brings a deleted backup back.`
+cairn backup undelete ID brings a deleted backup back, until its grace time is over;
+only then its room in the cloud is given back, by cairn cloud prune or --prune.`
 	policy = keepFlags(cmd)
 	cmd.Flags().StringVar(&request.Device, "device", "", "`name` of the device, or id of the installation, whose backups are meant (default this one)")
 	cmd.Flags().BoolVar(&request.AllDevices, "all-devices", false, "mean the backups of each device")
 	cmd.Flags().BoolVar(&request.DryRun, "dry-run", false, "say what would be deleted, and delete nothing")
+	cmd.Flags().BoolVar(&prune, "prune", false, "then remove from the cloud what no backup needs any more, as cairn cloud prune")
 	return cmd
 }
 
