@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"cairn/internal/bucket"
-	"cairn/internal/bucket/buckettest"
 	"cairn/internal/bucket/memory"
 )
 
@@ -41,10 +40,6 @@ func (e *ear) Received(bytes int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.received += bytes
-}
-
-func TestMeterIsAStore(t *testing.T) {
-	buckettest.Run(t, func(*testing.T) bucket.Bucket { return bucket.Meter(new(memory.Bucket), new(ear)) })
 }
 
 func TestMeter(t *testing.T) {

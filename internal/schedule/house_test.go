@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,9 +24,9 @@ type house struct {
 	s    *schedule.Scheduler
 	stop context.CancelFunc // ends the scheduler, and waits for that
 
-	slept time.Duration // by the computer: the clock on the wall is so far ahead
+	slept atomic.Int64 // a time.Duration by the computer: the clock on the wall is so far ahead
 	zone  *time.Location
-	log   strings.Builder
+	log   logbook
 
 	mu      sync.Mutex
 	stats   cairn.Stats
@@ -39,6 +40,28 @@ type house struct {
 	tidied  int
 	untidy  error
 	running int
+}
+
+// sleep has the computer sleep, which nobody notices at once. A negative duration
+// sets the clock back.
+func (h *house) sleep(d time.Duration) { h.slept.Add(int64(d)) }
+
+// A logbook is text that several goroutines write.
+type logbook struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logbook) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logbook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // start is when a bubble's time begins.
@@ -79,10 +102,11 @@ func (h *house) run(cfg schedule.Config) {
 	synctest.Wait()
 }
 
-func (h *house) now() time.Time { return time.Now().Add(h.slept).In(h.zone) }
+func (h *house) now() time.Time { return time.Now().Add(time.Duration(h.slept.Load())).In(h.zone) }
 
 // wait lets time pass on which the computer is awake.
 func (h *house) wait(d time.Duration) {
+	_ = h.Stats() // its lock has the others see what the test has changed
 	time.Sleep(d)
 	synctest.Wait()
 }

@@ -46,7 +46,7 @@ func TestClocksPutForward(t *testing.T) {
 	live(t, func(h *house, cfg *schedule.Config) {
 		cron("30 2 * * *")(h, cfg)
 		cfg.Zone = berlin
-		h.slept = time.Date(2000, 3, 25, 12, 0, 0, 0, berlin).Sub(start())
+		h.sleep(time.Date(2000, 3, 25, 12, 0, 0, 0, berlin).Sub(start()))
 		h.base.Created = h.now()
 	}, func(h *house) {
 		h.write()
@@ -192,7 +192,7 @@ func TestSleep(t *testing.T) {
 	live(t, cron("0 3 * * *"), func(h *house) {
 		h.write()
 		h.until("2000-01-01 01:00:30")
-		h.slept = 50 * time.Hour // until 03:00:30 two days later
+		h.sleep(50 * time.Hour) // until 03:00:30 two days later
 		h.wait(time.Minute)
 		h.wantBegan("01-03 03:01:00") // within a minute
 		h.wantNext("01-04 03:00:00", schedule.TriggerSchedule)
@@ -200,7 +200,7 @@ func TestSleep(t *testing.T) {
 	live(t, quiet(30*time.Minute, 0), func(h *house) {
 		h.write()
 		h.wait(time.Minute)
-		h.slept = 8 * time.Hour
+		h.sleep(8 * time.Hour)
 		h.wait(time.Minute)
 		h.wantBegan("01-01 08:02:00")
 	})
@@ -213,12 +213,12 @@ func TestClockSetBack(t *testing.T) {
 	live(t, func(h *house, cfg *schedule.Config) {
 		cron("0 3 * * *")(h, cfg)
 		cfg.Quiet, cfg.AtMostEvery = time.Minute, time.Hour
-		h.slept = year
+		h.sleep(year)
 		h.stats.Revision = 2
 	}, func(h *house) {
 		h.wait(2 * time.Minute)
 		h.wantBegan("12-31 00:01:00")
-		h.slept = 0
+		h.sleep(-year)
 		h.write()
 		h.wait(2 * time.Hour)
 		h.wantBegan("01-01 01:02:00")
@@ -231,7 +231,7 @@ func TestClockSetBack(t *testing.T) {
 	live(t, cron("0 3 * * *"), func(h *house) {
 		h.write()
 		h.until("2000-01-01 03:00:03")
-		h.slept = -time.Minute
+		h.sleep(-time.Minute)
 		h.write()
 		h.wait(time.Hour)
 		h.wantBegan("01-01 03:00:00")
@@ -241,7 +241,7 @@ func TestClockSetBack(t *testing.T) {
 		cfg.Quiet = 10 * time.Second
 	}, func(h *house) { // nor if another backup comes in between
 		h.until("2000-01-01 03:00:03")
-		h.slept = -time.Minute
+		h.sleep(-time.Minute)
 		h.write()
 		h.until("2000-01-01 02:59:30")
 		h.wantBegan("01-01 02:59:13")

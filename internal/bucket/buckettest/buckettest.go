@@ -20,8 +20,16 @@ import (
 	"cairn/internal/bucket/fault"
 )
 
+// deaf is an observer for whom nothing matters but that calls pass.
+type deaf struct{}
+
+func (deaf) Called(string, error) {}
+func (deaf) Sent(int64)           {}
+func (deaf) Received(int64)       {}
+
 // Run tests the stores that open returns, an empty one each time: as they are,
-// below a prefix, with retries, and with retries while every fourth call fails.
+// below a prefix, with a meter and retries, and with retries while every fourth
+// call fails.
 func Run(t *testing.T, open func(t *testing.T) bucket.Bucket) {
 	for _, wrapper := range []struct {
 		name    string
@@ -30,7 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) bucket.Bucket) {
 	}{
 		{"plain", 2000, func(b bucket.Bucket) bucket.Bucket { return b }},
 		{"prefix", 300, func(b bucket.Bucket) bucket.Bucket { return bucket.Prefix(b, "some/prefix") }},
-		{"retry", 300, func(b bucket.Bucket) bucket.Bucket { return bucket.Retry(b, bucket.Policy{}) }},
+		{"retry", 300, func(b bucket.Bucket) bucket.Bucket { return bucket.Retry(bucket.Meter(b, deaf{}), bucket.Policy{}) }},
 		{"retry over faults", 300, func(b bucket.Bucket) bucket.Bucket {
 			return bucket.Retry(unreliable(b), bucket.Policy{Tries: 100, First: time.Microsecond, Longest: time.Millisecond})
 		}},
