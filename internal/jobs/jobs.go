@@ -92,7 +92,7 @@ type Config struct {
 	NewID func() string
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
-	// Ended hears of each job that has ended, once that can be asked for. It must
+	// Ended hears of each job that has ended, before those who wait for it. It must
 	// not wait; nil means nobody.
 	Ended func(cairn.Job)
 	// Log gets how jobs end; nil means slog.Default.

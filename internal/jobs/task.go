@@ -242,6 +242,12 @@ func (j *Jobs) save(t *task) {
 // leave takes a task that has ended out of the queue, and gives the next one
 // its turn.
 func (j *Jobs) leave(t *task) {
+	if t.job.Kind != undoing { // which never changes
+		j.mu.Lock()
+		job := t.job
+		j.mu.Unlock()
+		j.cfg.Ended(job)
+	}
 	j.mu.Lock()
 	i := slices.Index(j.queue, t)
 	j.queue = slices.Delete(j.queue, i, i+1)
@@ -261,9 +267,6 @@ func (j *Jobs) leave(t *task) {
 	j.publish(t)
 	j.mu.Unlock()
 	j.forget(dropped...)
-	if job.Kind != undoing {
-		j.cfg.Ended(job)
-	}
 	switch {
 	case t.err == nil:
 		j.cfg.Log.Info("job completed", "kind", job.Kind, "job", job.ID, "backup", job.Backup.ID, "took", job.Ended.Sub(job.Started))
