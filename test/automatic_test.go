@@ -45,7 +45,9 @@ func TestAutomatic(t *testing.T) {
 		t.Errorf("the status at first is %+v", a)
 	}
 	write("one")
-	st = until("a backup", func(st api.Status) bool { return st.Cloud.Backups == 1 && st.LastBackup != nil && !st.Automatic.Running })
+	st = until("a backup", func(st api.Status) bool {
+		return st.Cloud.Backups == 1 && st.LastBackup != nil && !st.Automatic.Running
+	})
 	if *st.ChangesSinceBackup != 0 || st.Automatic.Failures != 0 || st.Automatic.LastSuccess == "" {
 		t.Errorf("after the backup the status is %+v", st)
 	}

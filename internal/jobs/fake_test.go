@@ -209,6 +209,7 @@ type fixture struct {
 	history *history
 	log     *safeBuffer
 	ended   chan cairn.Job // each that has
+	telling time.Duration  // how long it takes to tell of it
 }
 
 func setUp() *fixture { return setUpWith(func(e *engine) jobs.Engine { return e }) }
@@ -226,8 +227,11 @@ func setUpWith(around func(*engine) jobs.Engine) *fixture {
 			drawn++
 			return fmt.Sprint("j", drawn)
 		},
-		Ended: func(job cairn.Job) { f.ended <- job },
-		Log:   slog.New(slog.NewTextHandler(f.log, nil)),
+		Ended: func(job cairn.Job) {
+			time.Sleep(f.telling)
+			f.ended <- job
+		},
+		Log: slog.New(slog.NewTextHandler(f.log, nil)),
 	})
 	return f
 }
