@@ -179,7 +179,7 @@ var plays = map[string]func(*play){
 	},
 	"a manifest is late": func(p *play) {
 		slow := *p.first
-		slow.Bucket = landing{p.truth(), time.Hour / 2}
+		slow.Bucket = landing{p.truth(), time.Hour - time.Minute}
 		p.build(slow.open(p.t), 7*time.Hour+30*time.Minute)
 		p.delete(p.c)
 		p.at(8*time.Hour + 10*time.Minute)
