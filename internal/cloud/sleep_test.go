@@ -62,7 +62,7 @@ func (p *play) device(op fault.Op, prefix string, delay time.Duration) *cloud.Cl
 	return d.open(p.t)
 }
 
-// A landing bucket takes what is put so long after it has read it.
+// A landing bucket takes a manifest so long after it has read it.
 type landing struct {
 	bucket.Bucket
 	after time.Duration
@@ -74,7 +74,9 @@ func (b landing) Put(ctx context.Context, name string, content io.ReadSeeker) er
 	if err := errors.Join(seekErr, err); err != nil {
 		return err
 	}
-	time.Sleep(b.after)
+	if strings.HasPrefix(name, "backups/") {
+		time.Sleep(b.after)
+	}
 	return b.Bucket.Put(ctx, name, bytes.NewReader(data))
 }
 
