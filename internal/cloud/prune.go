@@ -222,33 +222,47 @@ func (p *pruning) list(ctx context.Context) ([]source, error) {
 			return nil, blocked
 		}
 	}
-	var between string
-	if !p.dry {
-		between, _, err = p.c.probe(ctx)
-		p.probes = append(p.probes, between)
-		if err != nil {
-			return nil, err
-		}
-	}
-	if p.trash, err = p.c.listTrash(ctx, ""); err != nil {
+	if err := p.listTrash(ctx); err != nil {
 		return nil, err
 	}
 	if err := fresh.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errAgain, err)
 	}
-	if !p.dry && !slices.ContainsFunc(p.trash.probes, func(o bucket.Object) bool { return o.Name == between }) {
-		return nil, p.wait(ctx)
-	}
 	return p.addTrash(ctx, names)
 }
 
-// wait gives the listings a second to catch up.
-func (p *pruning) wait(ctx context.Context) error {
-	timer := time.NewTimer(time.Second)
+// listTrash lists trash/ until it has a probe that is written before.
+func (p *pruning) listTrash(ctx context.Context) (err error) {
+	if p.dry {
+		p.trash, err = p.c.listTrash(ctx, "")
+		return err
+	}
+	name, _, err := p.c.probe(ctx)
+	p.probes = append(p.probes, name)
+	if err != nil {
+		return err
+	}
+	for range looks {
+		if p.trash, err = p.c.listTrash(ctx, ""); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(p.trash.probes, func(o bucket.Object) bool { return o.Name == name }) {
+			return nil
+		}
+		if err := wait(ctx, time.Second); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: a listing lags behind", errAgain)
+}
+
+// wait returns after some time, or when ctx ends.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return fmt.Errorf("%w: a listing lags behind", errAgain)
+		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
