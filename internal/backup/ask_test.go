@@ -80,6 +80,12 @@ func TestDeafBucket(t *testing.T) {
 				}
 				return err
 			},
+			"Prune": func(ctx context.Context) error {
+				_, err := h.engine.Prune(ctx, false, func(cairn.PruneProgress) {})
+				return err
+			},
+			"Undelete": func(ctx context.Context) error { _, err := h.engine.Undelete(ctx, b.ID); return err },
+			"Deleted":  func(ctx context.Context) error { _, err := h.engine.Deleted(ctx); return err },
 			"Cloud, connecting": func(ctx context.Context) error {
 				st := fresh.Cloud(ctx)
 				if st.State != cairn.CloudUnavailable || st.Problem == nil {
