@@ -92,7 +92,13 @@ func TestPrune(t *testing.T) {
 	inYard(t, "prune", 5, func(t *testing.T, y *yard) {
 		before := content(t, &y.store)
 		var steps []cairn.PruneStep
-		got, err := y.c.Prune(t.Context(), cloud.PruneOptions{DryRun: true, Report: func(p cairn.PruneProgress) {
+		looks, _ := y.through(func(c fault.Call) fault.Outcome {
+			if c.Op == fault.Put || c.Op == fault.Delete {
+				t.Errorf("a dry run has a %s of %s", c.Op, c.Name)
+			}
+			return fault.Outcome{}
+		})
+		got, err := looks.Prune(t.Context(), cloud.PruneOptions{DryRun: true, Report: func(p cairn.PruneProgress) {
 			if n := len(steps); n == 0 || steps[n-1] != p.Step {
 				steps = append(steps, p.Step)
 			}
