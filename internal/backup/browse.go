@@ -96,7 +96,7 @@ func (e *Engine) Document(ctx context.Context, id string, name cairn.DocumentNam
 			return cairn.Document{}, err
 		}
 		doc = docs[0]
-		doc.JSON = append(make([]byte, 0, len(doc.JSON)), doc.JSON...) // the browser's
+		doc.JSON = append(make([]byte, 0, len(doc.JSON)), doc.JSON...) // or it would hold all of its part
 	}
 	return doc, nil
 }
