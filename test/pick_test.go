@@ -69,7 +69,7 @@ func TestPickDuringRestore(t *testing.T) {
 	close(ended)
 	picking.Wait()
 	t.Logf("the sets were put back %v times during %d restorations", picked, restorations)
-	if picked[0]+picked[1] < restorations {
+	if picked[0] == 0 || picked[1] == 0 {
 		t.Errorf("the sets were put back %v times only", picked)
 	}
 	for _, database := range []string{"the restored database", "the one before"} {
