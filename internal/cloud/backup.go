@@ -52,23 +52,6 @@ func (c *Cloud) Commit(ctx context.Context, m Manifest, fresh Fresh) (cairn.Back
 	return read.Backup, nil
 }
 
-// Checkpoint stores a manifest in trash/ that says what a creation uses which goes on:
-// prune lets that live for the grace from then on, so that whoever commits it all in
-// the end, or in another checkpoint, may count from here. As with a Commit, all of it
-// was found or stored when fresh was taken, or after it. It is no backup, and is not
-// brought back; prune removes it.
-func (c *Cloud) Checkpoint(ctx context.Context, m Manifest, fresh Fresh) error {
-	object, _, err := c.encode(m)
-	if err != nil {
-		return err
-	}
-	name := c.trashName(m.ID) + checkpointSuffix
-	if err := bucket.Create(ctx, c.cfg.Bucket, name, fresh.Reader(bytes.NewReader(object))); err != nil {
-		return c.failure(ctx, "writing", name, err)
-	}
-	return nil
-}
-
 // A listed is one object of backups/ and what became of reading it.
 type listed struct {
 	object  bucket.Object

@@ -199,7 +199,7 @@ func TestPruneLeftovers(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(playGrace / 3)
-		if err := y.c.Checkpoint(t.Context(), m, y.c.Fresh()); err != nil {
+		if _, err := y.c.Checkpoint(t.Context(), m.Backup, m.Segments, nil, y.c.Fresh()); err != nil {
 			t.Fatal(err)
 		}
 		wantError(t, y.undeleteOf(b), cairn.CodeBackupNotFound, b.ID)
