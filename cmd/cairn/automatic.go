@@ -74,9 +74,20 @@ func (d *daemonProcess) lastBase(ctx context.Context) (cairn.Base, bool, error) 
 	return base, ok, err
 }
 
-// confirmBackup asks the cloud for a backup.
+// confirmBackup asks the cloud for a backup, and once a day whether all that it
+// consists of is there.
 func (d *daemonProcess) confirmBackup(ctx context.Context, id string) error {
-	_, err := d.engine.Backup(ctx, id)
+	if _, err := d.engine.Backup(ctx, id); err != nil {
+		return err
+	}
+	bad, err := d.engine.CheckBase(ctx)
+	if err == nil && len(bad) > 0 {
+		err = &cairn.Error{
+			Code:    cairn.CodeBackupNotFound,
+			Message: fmt.Sprintf("Not all of the backup %s is there: %s is damaged or missing.", id, bad[0]),
+			Hint:    "The next backup writes it anew; cairn cloud check says which backups need it.",
+		}
+	}
 	return err
 }
 
@@ -88,6 +99,9 @@ func (d *daemonProcess) beginBackup(ctx context.Context) (cairn.Watch, error) {
 			Message: "The user is signed out, and backups are the user's.",
 			Hint:    "Sign in with POST /os/sign_in. It takes no password; documents stay as they are.",
 		}
+	}
+	if _, err := d.engine.CheckBase(ctx); err != nil {
+		d.log.Warn("what the last backup consists of could not be looked for", "err", err)
 	}
 	return d.jobs.Create(ctx)
 }

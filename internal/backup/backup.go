@@ -42,6 +42,7 @@ type Database interface {
 	Undo(ctx context.Context) error
 	Restored() string
 	AddBase(ctx context.Context, line string, b cairn.Base) error
+	MarkBase(ctx context.Context, cloud, backup string, segments []byte) error
 	DropBase(ctx context.Context, cloud, backup string) error
 	Bases(ctx context.Context, cloud string) ([]cairn.Base, error)
 	Journal(ctx context.Context, cloud string) (entries [][]byte, err error)
@@ -118,6 +119,8 @@ type Engine struct {
 
 	mu   sync.Mutex
 	gone map[string]bool // ids of bases that the cloud does not have any more
+	// baseChecked is when the objects of the newest base were looked for last.
+	baseChecked time.Time
 }
 
 // New returns an engine. It touches nothing yet.

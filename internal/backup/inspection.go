@@ -506,3 +506,13 @@ func (in *inspection) result() cairn.Verification {
 	})
 	return v
 }
+
+// spoiled returns the names of the objects that are damaged.
+func (in *inspection) spoiled() (names []string) {
+	for name, f := range in.findings {
+		if f.damaged {
+			names = append(names, name)
+		}
+	}
+	return names
+}

@@ -113,6 +113,7 @@ func (e *Engine) inspect(ctx context.Context, tell func(cairn.Progress), look fu
 		err = look(ctx, in)
 	}
 	if err == nil {
+		e.spoil(ctx, c, in.spoiled())
 		return in.result(), nil
 	}
 	if ctx.Err() != nil {

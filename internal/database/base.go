@@ -44,6 +44,14 @@ func (g *generation) putBase(ctx context.Context, b cairn.Base) error {
 	return err
 }
 
+// MarkBase notes anew what a base consists of; nothing when there is no such base.
+func (d *DB) MarkBase(ctx context.Context, cloud, backup string, segments []byte) error {
+	return d.note(ctx, "", "base.mark", func(ctx context.Context, g *generation) error {
+		_, err := g.writer.ExecContext(ctx, "UPDATE bases SET segments = ? WHERE cloud = ? AND backup = ?", string(segments), cloud, backup)
+		return err
+	})
+}
+
 // DropBase forgets a base, because its backup was deleted.
 func (d *DB) DropBase(ctx context.Context, cloud, backup string) error {
 	return d.note(ctx, "", "base.drop", func(ctx context.Context, g *generation) error {

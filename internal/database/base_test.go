@@ -72,6 +72,15 @@ func TestBases(t *testing.T) {
 			t.Errorf("DropBase: %v", err)
 		}
 	}
+	marked := base("x", 7)
+	marked.Segments = []byte(`[{"bad":true}]`)
+	if err := db.MarkBase(t.Context(), "x", "b07", marked.Segments); err != nil {
+		t.Errorf("MarkBase: %v", err)
+	}
+	if err := db.MarkBase(t.Context(), "x", "b08", marked.Segments); err != nil {
+		t.Errorf("MarkBase of one that is not there: %v", err)
+	}
+	newest[slices.IndexFunc(newest, func(b cairn.Base) bool { return b.Backup == marked.Backup })] = marked
 	if err := db.DropBase(t.Context(), "y", "b09"); err != nil {
 		t.Errorf("DropBase of one in another cloud: %v", err)
 	}

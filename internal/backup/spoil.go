@@ -1,0 +1,125 @@
+package backup
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"cairn"
+	"cairn/internal/cloud"
+	"cairn/internal/segment"
+)
+
+// spoil notes parts and indexes that were found damaged or missing with the bases
+// that use them. So the next creation writes what they hold anew, as far as the
+// database still has it, and takes none of them over.
+func (e *Engine) spoil(ctx context.Context, c *cloud.Cloud, names []string) {
+	if len(names) == 0 {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	bases, err := e.cfg.Database.Bases(ctx, c.ID())
+	for _, b := range bases {
+		held, parseErr := parse(b)
+		if parseErr != nil {
+			continue // it is not built on
+		}
+		before := len(held.Bad)
+		for _, name := range names {
+			if held.names(name) && !slices.Contains(held.Bad, name) {
+				held.Bad = append(held.Bad, name)
+			}
+		}
+		if len(held.Bad) == before {
+			continue
+		}
+		text, markErr := json.Marshal(held)
+		if markErr == nil {
+			markErr = e.cfg.Database.MarkBase(ctx, b.Cloud, b.Backup, text)
+		}
+		if markErr != nil {
+			err = markErr
+		}
+		e.cfg.Log.Warn("objects of a backup are damaged or missing; the next one writes anew what they hold", "backup", b.Backup, "objects", held.Bad)
+	}
+	if err != nil {
+		e.cfg.Log.Warn("damaged objects could not be noted here", "err", err)
+	}
+}
+
+// names reports whether an object is one of the contents.
+func (c contents) names(name string) bool {
+	for i, s := range c.Segments {
+		if s.Index != nil && s.Index.Name == name || slices.ContainsFunc(c.Parts[i], func(p segment.Part) bool { return p.Name == name }) {
+			return true
+		}
+	}
+	return false
+}
+
+// baseTime is how often automatic backups have the objects of their base looked for.
+const baseTime = 24 * time.Hour
+
+// CheckBase looks whether all objects are there that the next backup would build on,
+// and returns the names of those that are not, which that backup then writes anew.
+// It lists the parts and indexes of the cloud, but only once a day; else it returns
+// what it found before.
+func (e *Engine) CheckBase(ctx context.Context) (bad []string, err error) {
+	c, err := e.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	id, held, err := e.newest(ctx, c)
+	if err != nil || id == "" {
+		return nil, err
+	}
+	e.mu.Lock()
+	due := e.baseChecked.IsZero() || e.cfg.Now().Sub(e.baseChecked).Abs() >= baseTime
+	e.mu.Unlock()
+	if !due {
+		return held.Bad, nil
+	}
+	bad, err = ask(ctx, e, func() ([]string, error) { return missing(ctx, c, held) })
+	if err != nil {
+		return nil, e.lost(err)
+	}
+	e.mu.Lock()
+	e.baseChecked = e.cfg.Now()
+	e.mu.Unlock()
+	e.spoil(ctx, c, bad)
+	return append(held.Bad, bad...), nil
+}
+
+// missing returns the names of the objects that the cloud does not have as they
+// should be.
+func missing(ctx context.Context, c *cloud.Cloud, held contents) (bad []string, err error) {
+	stock, err := c.Stock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	look := func(o segment.Object) error {
+		if size, listed := stock.Take(o.Name); listed && size == o.Size {
+			return nil
+		}
+		err := c.Present(ctx, o) // the listing may lag
+		if cairn.CodeOf(err) == cairn.CodeDamaged {
+			bad = append(bad, o.Name)
+			return nil
+		}
+		return err
+	}
+	for i, s := range held.Segments {
+		if s.Index != nil {
+			if err := look(*s.Index); err != nil {
+				return nil, err
+			}
+		}
+		for _, p := range held.Parts[i] {
+			if err := look(p.Object); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return bad, nil
+}
