@@ -108,7 +108,7 @@ func (e *Engine) create(ctx context.Context, b cairn.Backup, report Report, prep
 		done, err := e.attempt(ctx, c, b, report, prepare)
 		switch {
 		case errors.Is(err, errGone): // then there is an older one, or none
-		case cairn.CodeOf(err) == cairn.CodeStale && try < tries:
+		case cairn.CodeOf(err) == cairn.CodeStale && try < tries && b.Scope == cairn.ScopeAll: // chosen documents may come only once
 			try++
 		default:
 			return done, e.lost(err)

@@ -516,6 +516,9 @@ func (s *stretch) list() []segment.Part {
 // contents returns what the backup consists of, when the upload has ended.
 func (u *upload) contents() (held contents) {
 	for _, s := range u.stretches {
+		if s.from == s.to {
+			continue // nothing was chosen
+		}
 		held.Segments = append(held.Segments, *s.kept)
 		held.Parts = append(held.Parts, s.list())
 	}
