@@ -128,7 +128,7 @@ func reportOn(c call, v api.Verification, what, how string) error {
 		lines = append(lines, fmt.Sprintf("%-13s%s  %s  %s  %s", "affected", printable(a.ID), localTime(a.Created), counted(a.Objects, "object"), printable(a.DeviceName)))
 	}
 	if v.Unreferenced > 0 {
-		lines = append(lines, fmt.Sprintf("%-13s%s of %s that no backup needs", "unreferenced", counted(v.Unreferenced, "object"), bytesText(v.UnreferencedBytes)))
+		lines = append(lines, fmt.Sprintf("%-13s%s of %s that no backup needs; cairn cloud prune removes them in time", "unreferenced", counted(v.Unreferenced, "object"), bytesText(v.UnreferencedBytes)))
 	}
 	if v.Foreign > 0 {
 		lines = append(lines, fmt.Sprintf("%-13s%s that cairn has not written", "foreign", counted(v.Foreign, "object")))

@@ -46,7 +46,7 @@ affected     b6  odd  1 object
 			`checked 0 backups: 0 objects of 0 B
 damaged      the object parts/x is odd
 unchecked    the object parts/x is odd
-unreferenced 1 object of 5 B that no backup needs
+unreferenced 1 object of 5 B that no backup needs; cairn cloud prune removes them in time
 foreign      2 objects that cairn has not written
 `, "cairn: damaged: 1 object, needed by 0 backups\nhint: mend it\n",
 		},

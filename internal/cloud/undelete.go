@@ -155,7 +155,7 @@ func (c *Cloud) complete(ctx context.Context, m Manifest) error {
 			if err := ctx.Err(); err != nil {
 				return err // of the first that failed, or of the caller
 			}
-			return c.expect(ctx, o)
+			return c.Present(ctx, o)
 		})
 	}
 	for _, s := range m.Segments {
@@ -171,18 +171,6 @@ func (c *Cloud) complete(ctx context.Context, m Manifest) error {
 		}
 	}
 	return g.Wait()
-}
-
-// expect looks whether an object is there and has its size.
-func (c *Cloud) expect(ctx context.Context, o segment.Object) error {
-	object, err := c.cfg.Bucket.Head(ctx, o.Name)
-	if err != nil {
-		return c.failure(ctx, "looking for", o.Name, err)
-	}
-	if object.Size != o.Size {
-		return c.Damaged(o.Name, fmt.Sprintf("it has %d bytes instead of %d", object.Size, o.Size))
-	}
-	return nil
 }
 
 // Deleted returns the backups that can be brought back, the last deleted first. It
