@@ -73,7 +73,10 @@ func TestBrowseDamage(t *testing.T) {
 		}
 		found := map[string]int{}
 		times := 0
-		for _, d := range damages(chosen, []byte(all[name]), 5) {
+		for _, d := range damages(chosen, []byte(all[name]), 2) {
+			if d.data != nil && !chosen.has(50) {
+				continue
+			}
 			times++
 			if err := store.Delete(t.Context(), name); err != nil {
 				t.Fatal(err)
@@ -264,7 +267,7 @@ func rowsOf(segments, documents int) (all [][][]cairn.Document) {
 // grow with them. When there is no room for the rest, the list says so.
 func TestBrowseMemory(t *testing.T) {
 	h := newHouse(t, stores.New(t))
-	segments := rowsOf(2, 60_000)
+	segments := rowsOf(2, 40_000)
 	_, stats := folded(segments)
 	b := h.commit(stats, segments, nil)
 	segments = nil
@@ -289,15 +292,15 @@ func TestBrowseMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n++; n == 25_000 {
+		if n++; n == 20_000 {
 			most = max(most, held()-before)
 		}
 	}
-	if n != int(stats.Documents) || steps < 3 {
-		t.Errorf("%d documents were listed and %d files written, want %d and 3 at least", n, steps, stats.Documents)
+	if n != int(stats.Documents) || steps < 2 {
+		t.Errorf("%d documents were listed and %d files written, want %d and 2 at least", n, steps, stats.Documents)
 	}
 	t.Logf("%d KiB in memory at most", most>>10)
-	if most > 8<<20 { // all rows would take 13 MiB
+	if most > 7<<20 { // all rows would take 10 MiB
 		t.Errorf("%d KiB are in memory", most>>10)
 	}
 	h.checkTidy(false)
@@ -311,8 +314,12 @@ func TestBrowseMemory(t *testing.T) {
 			}
 			return &fs.PathError{Op: "write", Path: name, Err: noRoom()}
 		}
+		var filter cairn.DocumentFilter
+		if step != "spool.catalog" {
+			filter.Limit = 1 // it is done soon, too
+		}
 		var err error
-		for _, err = range h.engine.Documents(t.Context(), b.ID, cairn.DocumentFilter{}) {
+		for _, err = range h.engine.Documents(t.Context(), b.ID, filter) {
 		}
 		if cairn.CodeOf(err) != code {
 			t.Errorf("a failure of %s is %v, want %q", step, err, code)
@@ -324,7 +331,7 @@ func TestBrowseMemory(t *testing.T) {
 // TestBrowseLarge takes a document out of a backup that is larger than a part.
 func TestBrowseLarge(t *testing.T) {
 	h := newHouse(t, stores.New(t))
-	big := doc("big", "text", 3*segment.PartBytes)
+	big := doc("big", "text", segment.PartBytes*3/2)
 	h.apply(doc("a", "", 10), big, doc("b", "", 10))
 	b := h.create()
 	got, err := h.engine.Document(t.Context(), b.ID, cairn.DocumentName{Collection: "assets", ID: "big"})
