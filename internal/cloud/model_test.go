@@ -458,7 +458,7 @@ func TestModel(t *testing.T) {
 	var done deeds
 	for range histories {
 		seed := random.Uint64()
-		if !chosen(random, 0.003) {
+		if !chosen(random, 0.0015) {
 			continue
 		}
 		synctest.Test(t, func(t *testing.T) {

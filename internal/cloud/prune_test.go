@@ -325,7 +325,7 @@ func TestPruneRefused(t *testing.T) {
 func TestPruneCancel(t *testing.T) {
 	random := stores.Random(t)
 	for call := 1; call < 40; call++ {
-		if !chosen(random, 0.3) {
+		if !chosen(random, 0.15) {
 			continue
 		}
 		inYard(t, fmt.Sprint(call), 3, func(t *testing.T, y *yard) {
