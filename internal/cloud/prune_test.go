@@ -167,6 +167,7 @@ func TestPruneForeign(t *testing.T) {
 		foreign := []string{
 			"parts/README", "parts/aa/" + digits + ".jsonl.zst.age", "parts/ab/" + digits + ".jsonl", "parts/ab/AB" + digits[2:] + ".jsonl.zst.age",
 			"indexes/ab/" + digits, "trash/note", "trash/" + y.lone.ID, "trash/" + y.lone.ID + "." + digits + ".gone.gone",
+			"trash/" + y.lone.ID + ".copy", "trash/" + y.lone.ID + "." + strings.ToUpper(digits), "trash/" + y.lone.ID + ".x.gone",
 			"trash/probe", "trash/probe." + digits + ".gone", "trash/x." + digits, "other/file", "backups/desktop.ini",
 		}
 		for _, name := range foreign {
