@@ -86,6 +86,7 @@ func recordAnswers(t *testing.T) map[string]recording {
 		d.failing.Store(failing)
 		for _, request := range slowRequests {
 			path := strings.Replace(request, "ID", first.ID, 1)
+			d.change(t)
 			d.slow.Store(true)
 			r := d.record(t, path)
 			checkBeats(t, path, r)
@@ -119,10 +120,12 @@ func checkBeats(t *testing.T, path string, r recording) {
 
 // slowDaemon is the parts of a daemon, in a bubble.
 type slowDaemon struct {
-	engine  *backup.Engine
-	pipes   *pipe.Listener
-	slow    atomic.Bool // the next call that is about a part is
-	failing atomic.Bool
+	database *database.DB
+	changes  int
+	engine   *backup.Engine
+	pipes    *pipe.Listener
+	slow     atomic.Bool // the next call that is about a part is
+	failing  atomic.Bool
 }
 
 func startSlow(t *testing.T) *slowDaemon {
@@ -146,9 +149,8 @@ func startSlow(t *testing.T) *slowDaemon {
 		t.Fatal(err)
 	}
 	closed(db)
-	if _, err := db.Apply(t.Context(), []cairn.Document{{Collection: "assets", ID: "one", JSON: []byte(`{"id":"one"}`)}}); err != nil {
-		t.Fatal(err)
-	}
+	d.database = db
+	d.change(t)
 	store := faults.New(new(memory.Bucket), d.outcome)
 	d.engine = backup.New(backup.Config{
 		Database: db,
@@ -173,6 +175,16 @@ func startSlow(t *testing.T) *slowDaemon {
 		handler.Wait()
 	})
 	return d
+}
+
+// change changes a document, so that a backup has a part to send.
+func (d *slowDaemon) change(t *testing.T) {
+	t.Helper()
+	d.changes++
+	doc := cairn.Document{Collection: "assets", ID: "one", JSON: fmt.Appendf(nil, `{"id":"one","n":%d}`, d.changes)}
+	if _, err := d.database.Apply(t.Context(), []cairn.Document{doc}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // outcome has parts take their time, and fail if they shall.

@@ -329,6 +329,29 @@ func (e *estate) uploading() func() bool {
 	return func() bool { return count() > before }
 }
 
+// hideBackups takes all manifests out of the cloud until back is called.
+func (e *estate) hideBackups(t *testing.T) (back func()) {
+	t.Helper()
+	aside := t.TempDir()
+	manifests, err := filepath.Glob(filepath.Join(e.cloud.dir, "backups", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	move := func(from, to string) {
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range manifests {
+		move(path, filepath.Join(aside, filepath.Base(path)))
+	}
+	return func() {
+		for _, path := range manifests {
+			move(filepath.Join(aside, filepath.Base(path)), path)
+		}
+	}
+}
+
 // roomy is more than any operation here needs.
 const roomy = 100 << 20
 
@@ -340,7 +363,9 @@ func createOnFullDisk(t *testing.T) {
 	e := newEstate(t, filepath.Join(disk.dir, "data"), folderCloud(t), largeCatalog(t))
 	failed, succeeded := 0, 0
 	try := func(what string) {
+		back := e.hideBackups(t) // it shall build on none of them
 		p := e.ask(t, e.creating())
+		back()
 		if p != nil {
 			checkProblem(t, e.creating(), p, e.data, cairn.CodeDiskFull)
 			e.lists(t, 0)
