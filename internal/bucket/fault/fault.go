@@ -60,6 +60,8 @@ type Outcome struct {
 	// Delay is how long the call takes before all that. When its context ends
 	// meanwhile, it fails with the cause of that.
 	Delay time.Duration
+	// After is how long the answer takes then, whatever becomes of the context.
+	After time.Duration
 }
 
 // A Bucket passes calls on, or has them fail.
@@ -101,40 +103,49 @@ func (b *Bucket) ask(op Op, name string) (Call, Outcome) {
 	return call, b.decide(call)
 }
 
-// begin waits as long as a call takes. err is nil for one that shall pass.
-func (b *Bucket) begin(ctx context.Context, op Op, name string) (effect Effect, err error) {
+// begin waits as long as a call takes. err is nil for one that shall pass. Whoever
+// makes the call defers the outcome's answer.
+func (b *Bucket) begin(ctx context.Context, op Op, name string) (outcome Outcome, err error) {
 	call, outcome := b.ask(op, name)
 	if outcome.Delay > 0 {
 		select {
 		case <-time.After(outcome.Delay):
 		case <-ctx.Done():
-			return Fail, fmt.Errorf("%s %s (call %d, made to wait): %w", op, name, call.N, context.Cause(ctx))
+			return Outcome{Effect: Fail}, fmt.Errorf("%s %s (call %d, made to wait): %w", op, name, call.N, context.Cause(ctx))
 		}
 	}
 	if outcome.Effect == Pass {
-		return Pass, nil
+		return outcome, nil
 	}
 	if outcome.Err == nil {
 		outcome.Err = bucket.ErrUnreachable
 	}
-	return outcome.Effect, fmt.Errorf("%s %s (call %d, made to fail): %w", op, name, call.N, outcome.Err)
+	return outcome, fmt.Errorf("%s %s (call %d, made to fail): %w", op, name, call.N, outcome.Err)
+}
+
+// answer waits as long as the answer takes.
+func (o Outcome) answer() {
+	if o.After > 0 {
+		<-time.After(o.After)
+	}
 }
 
 // Put implements [bucket.Bucket].
 func (b *Bucket) Put(ctx context.Context, name string, content io.ReadSeeker) error {
-	effect, err := b.begin(ctx, Put, name)
-	if effect == Late {
+	o, err := b.begin(ctx, Put, name)
+	defer o.answer()
+	if o.Effect == Late {
 		data, readErr := readAll(content)
 		if readErr != nil {
 			return readErr
 		}
 		b.postpone(func(ctx context.Context) { _ = b.inner.Put(ctx, name, bytes.NewReader(data)) })
 	}
-	if effect != Pass && effect != Lost {
+	if o.Effect != Pass && o.Effect != Lost {
 		return err
 	}
 	innerErr := b.inner.Put(ctx, name, content)
-	if effect == Lost {
+	if o.Effect == Lost {
 		return err // whatever the answer was
 	}
 	return innerErr
@@ -142,8 +153,9 @@ func (b *Bucket) Put(ctx context.Context, name string, content io.ReadSeeker) er
 
 // Get implements [bucket.Bucket].
 func (b *Bucket) Get(ctx context.Context, name string) (io.ReadCloser, error) {
-	effect, err := b.begin(ctx, Get, name)
-	switch effect {
+	o, err := b.begin(ctx, Get, name)
+	defer o.answer()
+	switch o.Effect {
 	case Pass:
 		return b.inner.Get(ctx, name)
 	case Cut:
@@ -175,7 +187,9 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 // Head implements [bucket.Bucket].
 func (b *Bucket) Head(ctx context.Context, name string) (bucket.Object, error) {
-	if _, err := b.begin(ctx, Head, name); err != nil {
+	o, err := b.begin(ctx, Head, name)
+	defer o.answer()
+	if err != nil {
 		return bucket.Object{}, err
 	}
 	return b.inner.Head(ctx, name)
@@ -184,7 +198,9 @@ func (b *Bucket) Head(ctx context.Context, name string) (bucket.Object, error) {
 // List implements [bucket.Bucket].
 func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[bucket.Object, error] {
 	return func(yield func(bucket.Object, error) bool) {
-		effect, failure := b.begin(ctx, List, prefix)
+		o, failure := b.begin(ctx, List, prefix)
+		defer o.answer()
+		effect := o.Effect
 		left := -1 // objects to yield; negative for all
 		if effect == Cut || effect == Fail || effect == Late {
 			left = 0
@@ -215,15 +231,16 @@ func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[bucket.Objec
 
 // Delete implements [bucket.Bucket].
 func (b *Bucket) Delete(ctx context.Context, name string) error {
-	effect, err := b.begin(ctx, Delete, name)
-	if effect == Late {
+	o, err := b.begin(ctx, Delete, name)
+	defer o.answer()
+	if o.Effect == Late {
 		b.postpone(func(ctx context.Context) { _ = b.inner.Delete(ctx, name) })
 	}
-	if effect != Pass && effect != Lost {
+	if o.Effect != Pass && o.Effect != Lost {
 		return err
 	}
 	innerErr := b.inner.Delete(ctx, name)
-	if effect == Lost {
+	if o.Effect == Lost {
 		return err // whatever the answer was
 	}
 	return innerErr

@@ -176,6 +176,9 @@ func TestDelay(t *testing.T) {
 			if c.Name == "slow" {
 				return fault.Outcome{Delay: time.Minute}
 			}
+			if c.Name == "answered-late" {
+				return fault.Outcome{After: time.Hour}
+			}
 			return fault.Outcome{}
 		})
 		begun := time.Now()
@@ -196,6 +199,13 @@ func TestDelay(t *testing.T) {
 		}
 		if _, err := store.Head(t.Context(), "slow"); err != nil {
 			t.Errorf("it did its work: %v", err)
+		}
+		begun = time.Now()
+		go func() { put <- b.Put(t.Context(), "answered-late", strings.NewReader("x")) }()
+		synctest.Wait()
+		_, err := store.Head(t.Context(), "answered-late")
+		if err := errors.Join(err, <-put); err != nil || time.Since(begun) != time.Hour {
+			t.Errorf("a call that is answered late took %s, %v", time.Since(begun), err)
 		}
 	})
 }
