@@ -87,8 +87,10 @@ func (u *upload) confirm(ctx context.Context) error {
 
 // look is confirm, once, for whoever is about to send more than a little.
 func (u *upload) look(ctx context.Context) error {
-	u.looking.Lock()
-	defer u.looking.Unlock()
+	if err := u.looking.Acquire(ctx, 1); err != nil {
+		return context.Cause(ctx)
+	}
+	defer u.looking.Release(1)
 	if u.looked {
 		return nil
 	}
@@ -293,8 +295,10 @@ func (u *upload) follow(m cairn.Moment, s span, t step, cataloged bool) error {
 // refresh has what the upload uses so far live for another grace, if that was not
 // seen to for so long.
 func (u *upload) refresh(ctx context.Context, age time.Duration) error {
-	u.refreshing.Lock()
-	defer u.refreshing.Unlock()
+	if err := u.refreshing.Acquire(ctx, 1); err != nil {
+		return context.Cause(ctx)
+	}
+	defer u.refreshing.Release(1)
 	if u.fresh.Age() < age {
 		return nil
 	}

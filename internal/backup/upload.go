@@ -47,11 +47,11 @@ type upload struct {
 	sent      int64       // bytes of documents
 	total     int64       // of them that will be sent
 
-	looking sync.Mutex // guards looked, and is held while somebody looks
-	looked  bool       // at the place and the base
+	looking *semaphore.Weighted // guards looked, and is held while somebody looks
+	looked  bool                // at the place and the base
 
-	refreshing sync.Mutex  // guards fresh, and is held while that is seen to
-	fresh      cloud.Fresh // when all that is used was known to be in the bucket
+	refreshing *semaphore.Weighted // guards fresh, and is held while that is seen to
+	fresh      cloud.Fresh         // when all that is used was known to be in the bucket
 }
 
 // A stretch becomes a segment of the backup.
@@ -108,6 +108,9 @@ func newUpload(e *Engine, c *cloud.Cloud, b cairn.Backup, fresh cloud.Fresh, rep
 		full:   make(chan *run),
 		outbox: newOutbox(e.cfg),
 		memory: semaphore.NewWeighted(e.cfg.Memory),
+
+		looking:    semaphore.NewWeighted(1),
+		refreshing: semaphore.NewWeighted(1),
 	}
 	for range cap(u.free) {
 		u.free <- &run{} // its memory comes with its first row
