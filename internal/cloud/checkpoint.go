@@ -85,9 +85,13 @@ func tiled(parts []segment.Part) (segments []segment.Segment) {
 
 // Young returns those of the parts that are there and were stored less than half
 // the grace before a checkpoint: then no prune has found them to be without a use
-// before the checkpoint gave them one.
+// before the checkpoint gave them one. cairn.CodeStale says that the checkpoint itself
+// was removed, since that was so long ago.
 func (c *Cloud) Young(ctx context.Context, checkpoint string, parts []segment.Part) ([]segment.Part, error) {
 	now, err := c.cfg.Bucket.Head(ctx, checkpoint)
+	if errors.Is(err, bucket.ErrNotFound) {
+		return nil, c.swept(checkpoint, err)
+	}
 	if err != nil {
 		return nil, c.failure(ctx, "looking for", checkpoint, err)
 	}

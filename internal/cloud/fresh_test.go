@@ -11,6 +11,7 @@ import (
 	"cairn"
 	"cairn/internal/bucket"
 	"cairn/internal/bucket/fault"
+	"cairn/internal/segment"
 	"cairn/test/stores"
 )
 
@@ -89,6 +90,27 @@ func TestFreshGrace(t *testing.T) {
 	if got := newDevice(t, stores.New(t)).open(t).Grace(); got != 24*time.Hour {
 		t.Errorf("the grace of a new cloud is %v", got)
 	}
+}
+
+// TestYoung has a checkpoint be removed, since the computer slept, before somebody
+// looks at when it was written.
+func TestYoung(t *testing.T) {
+	b := stores.New(t)
+	c := newDevice(t, b).open(t)
+	m := manifest(c, 1)
+	parts := []segment.Part{*m.Segments[0].Part}
+	name, err := c.Checkpoint(t.Context(), m.Backup, nil, parts, c.Fresh())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if young, err := c.Young(t.Context(), name, parts); err != nil || len(young) > 0 {
+		t.Errorf("of a part that is not there: %v, %v", young, err)
+	}
+	if err := b.Delete(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Young(t.Context(), name, parts)
+	wantError(t, err, cairn.CodeStale, name)
 }
 
 // TestFreshCreate has the computer sleep during a Put: nothing is stored from then

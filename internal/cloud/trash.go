@@ -24,18 +24,24 @@ func (c *Cloud) probe(ctx context.Context) (name string, now time.Time, err erro
 		return name, now, c.failure(ctx, "writing", name, err)
 	}
 	object, err := c.cfg.Bucket.Head(ctx, name)
-	if errors.Is(err, bucket.ErrNotFound) { // another device has pruned: it is older than the grace
-		return name, now, &cairn.Error{
-			Code:    cairn.CodeStale,
-			Message: fmt.Sprintf("The object %s of the cloud %s was removed before it could be looked at.", name, c.url),
-			Hint:    "Did this computer sleep meanwhile? Try again.",
-			Err:     err,
-		}
+	if errors.Is(err, bucket.ErrNotFound) {
+		return name, now, c.swept(name, err)
 	}
 	if err != nil {
 		return name, now, c.failure(ctx, "looking for", name, err)
 	}
 	return name, object.Modified, nil
+}
+
+// swept returns the error for an object of trash/ that was just written, and that
+// another device has pruned: so it is older than the grace.
+func (c *Cloud) swept(name string, err error) *cairn.Error {
+	return &cairn.Error{
+		Code:    cairn.CodeStale,
+		Message: fmt.Sprintf("The object %s of the cloud %s was removed before it could be looked at.", name, c.url),
+		Hint:    "Did this computer sleep meanwhile? Try again.",
+		Err:     err,
+	}
 }
 
 // dropProbe removes a probe. Prune does it if this fails.
