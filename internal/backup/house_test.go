@@ -44,6 +44,8 @@ type house struct {
 	littered bool
 	// edit changes the engine's configuration before it is used.
 	edit func(*backup.Config)
+	// tune changes the configuration of the cloud before it is opened.
+	tune func(*cloud.Config)
 	// installation is the id of that of the device; "" means "installation".
 	installation string
 
@@ -98,10 +100,14 @@ func (h *house) newEngine() *backup.Engine {
 		Database: h.db,
 		Device:   h.device,
 		Connect: func(ctx context.Context) (*cloud.Cloud, error) {
-			c, err := cloud.Open(ctx, cloud.Config{
+			cfg := cloud.Config{
 				Bucket: h.bucket, URL: "memory", Keys: filepath.Join(h.dir, "keys"), Known: h.cloud, Cache: h.device,
 				Log: slog.New(slog.DiscardHandler), Step: h.do,
-			})
+			}
+			if h.tune != nil {
+				h.tune(&cfg)
+			}
+			c, err := cloud.Open(ctx, cfg)
 			if err == nil {
 				h.cloud = c.ID()
 			}
