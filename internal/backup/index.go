@@ -44,6 +44,7 @@ func (u *upload) index(ctx context.Context, s *segment.Segment, parts []segment.
 		return err
 	}
 	object.Name = u.c.IndexName()
+	u.depart(object.Name)
 	sent := newHashed(io.NewSectionReader(f, 0, object.Size))
 	if err := u.c.Put(ctx, object.Name, sent); err != nil {
 		return err

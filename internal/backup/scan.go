@@ -293,7 +293,8 @@ func (u *upload) follow(m cairn.Moment, s span, t step, cataloged bool) error {
 }
 
 // refresh has what the upload uses so far live for another grace, if that was not
-// seen to for so long.
+// seen to for so long. From then on fresh is about what the checkpoint does not name:
+// what is found out later, is sent later, or was on its way.
 func (u *upload) refresh(ctx context.Context, age time.Duration) error {
 	if err := u.refreshing.Acquire(ctx, 1); err != nil {
 		return context.Cause(ctx)
@@ -302,9 +303,32 @@ func (u *upload) refresh(ctx context.Context, age time.Duration) error {
 	if u.fresh.Age() < age {
 		return nil
 	}
+	if err := u.look(ctx); err != nil { // what is gone must not be named
+		return err
+	}
 	next := u.c.Fresh()
 	u.mu.Lock()
-	b := u.backup
+	b, joined, parts := u.backup, u.joined(), u.used()
+	for _, since := range u.underway {
+		if since.Age() > next.Age() {
+			next = since
+		}
+	}
+	u.mu.Unlock()
+	_, err := u.c.Checkpoint(ctx, b, u.kept, parts, u.fresh)
+	if err == nil && len(joined) > 0 {
+		_, err = u.c.Checkpoint(ctx, b, joined, nil, u.fresh)
+	}
+	if err != nil {
+		return err
+	}
+	u.fresh = next
+	return nil
+}
+
+// used returns the parts in the bucket that the upload uses, without those of the
+// base. The caller holds upload.mu.
+func (u *upload) used() []segment.Part {
 	used := map[string]segment.Part{}
 	for _, p := range u.resumed {
 		used[p.Name] = p
@@ -316,12 +340,23 @@ func (u *upload) refresh(ctx context.Context, age time.Duration) error {
 			}
 		}
 	}
-	u.mu.Unlock()
-	if _, err := u.c.Checkpoint(ctx, b, u.kept, slices.Collect(maps.Values(used)), u.fresh); err != nil {
-		return err
+	return slices.Collect(maps.Values(used))
+}
+
+// joined returns the segments up to the last one of which the index was written;
+// none if there is none. The caller holds upload.mu.
+func (u *upload) joined() (segments []segment.Segment) {
+	last := 0
+	for _, s := range u.stretches {
+		if s.kept == nil {
+			break
+		}
+		segments = append(segments, *s.kept)
+		if s.written && s.kept.Index != nil {
+			last = len(segments)
+		}
 	}
-	u.fresh = next
-	return nil
+	return segments[:last]
 }
 
 // journal notes a part that was uploaded. The backup does not depend on it.

@@ -87,7 +87,7 @@ func (s *sim) lost(format string, args ...any) {
 type watched struct {
 	bucket.Bucket
 	sim     *sim
-	landing func() time.Duration // from when content was read until it is stored
+	landing func(name string) time.Duration // from when content was read until it is stored
 }
 
 // Put implements [bucket.Bucket].
@@ -97,7 +97,7 @@ func (w watched) Put(ctx context.Context, name string, content io.ReadSeeker) er
 	if err := errors.Join(seekErr, err); err != nil {
 		return err
 	}
-	if d := w.landing(); d > 0 {
+	if d := w.landing(name); d > 0 {
 		<-time.After(d)
 	}
 	w.sim.mu.Lock()
@@ -185,21 +185,26 @@ type sleeper struct {
 	away   int // after how many calls the store does not answer any more; 0 means never
 }
 
-// sleeper returns a device with the key of the cloud. Of its clocks one tells that
-// it slept: an even one is set back all the time, and the other way round the
-// monotonic clock stands still.
-func (s *sim) sleeper(n uint64) *sleeper {
+// device returns a device with the key of the cloud. Its backups have many parts.
+func (s *sim) device(through bucket.Bucket) *house {
 	s.t.Helper()
-	d := &sleeper{sim: s, random: rand.New(rand.NewPCG(s.seed, n))}
 	dir := quickDir(s.t)
 	if err := os.CopyFS(filepath.Join(dir, "keys"), os.DirFS(filepath.Join(s.judge.dir, "keys"))); err != nil {
 		s.t.Fatal(err)
 	}
-	through := fault.New(watched{s.store, s, d.landing}, d.call)
-	d.house = openHouse(s.t, dir, through, func(cfg *backup.Config) {
+	return openHouse(s.t, dir, through, func(cfg *backup.Config) {
 		sequential(cfg)
 		cfg.Memory, cfg.Transfers, cfg.Browse, cfg.PartBytes = 1<<20, 2, nil, 600
 	})
+}
+
+// sleeper returns a device that sleeps. Of its clocks one tells that it slept: that
+// on the wall of an even one is set back all the time, and else the monotonic one
+// stands still.
+func (s *sim) sleeper(n uint64) *sleeper {
+	s.t.Helper()
+	d := &sleeper{sim: s, random: rand.New(rand.NewPCG(s.seed, n))}
+	d.house = s.device(fault.New(watched{s.store, s, d.landing}, d.call))
 	began := time.Now()
 	d.tune = func(cfg *cloud.Config) {
 		cfg.Now, cfg.Monotonic = time.Now, func() time.Duration { return 0 }
@@ -223,7 +228,7 @@ func (d *sleeper) draw() float64 {
 func (d *sleeper) below(n int) int { return int(d.draw() * float64(n)) }
 
 // landing is up to a tenth of the grace.
-func (d *sleeper) landing() time.Duration {
+func (d *sleeper) landing(string) time.Duration {
 	return min(d.sim.nap(d.draw(), d.draw()), d.sim.grace/10)
 }
 

@@ -42,10 +42,11 @@ type upload struct {
 
 	mu        sync.Mutex // guards what follows
 	backup    cairn.Backup
-	stretches []*stretch  // in order
-	got       cairn.Stats // what was encoded
-	sent      int64       // bytes of documents
-	total     int64       // of them that will be sent
+	stretches []*stretch             // in order
+	got       cairn.Stats            // what was encoded
+	sent      int64                  // bytes of documents
+	total     int64                  // of them that will be sent
+	underway  map[string]cloud.Fresh // objects that are sent: since when, by name
 
 	looking *semaphore.Weighted // guards looked, and is held while somebody looks
 	looked  bool                // at the place and the base
@@ -107,7 +108,9 @@ func newUpload(e *Engine, c *cloud.Cloud, b cairn.Backup, fresh cloud.Fresh, rep
 		free:   make(chan *run, e.cfg.Workers+1),
 		full:   make(chan *run),
 		outbox: newOutbox(e.cfg),
-		memory: semaphore.NewWeighted(e.cfg.Memory),
+
+		underway: map[string]cloud.Fresh{},
+		memory:   semaphore.NewWeighted(e.cfg.Memory),
 
 		looking:    semaphore.NewWeighted(1),
 		refreshing: semaphore.NewWeighted(1),
@@ -429,6 +432,7 @@ func (u *upload) send() error {
 				return err
 			}
 		}
+		u.depart(p.object.Name)
 		if err := u.outbox.send(u.ctx, u.c, p); err != nil {
 			return spoolError(u.e.cfg.Spool, err)
 		}
@@ -439,6 +443,15 @@ func (u *upload) send() error {
 	}
 }
 
+// depart notes that an object is about to be sent. As long as nothing else says that
+// it is there, no checkpoint names it.
+func (u *upload) depart(name string) {
+	fresh := u.c.Fresh()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.underway[name] = fresh
+}
+
 // count notes that a parcel is in the bucket, and returns its part.
 func (u *upload) count(p *parcel) segment.Part {
 	u.mu.Lock()
@@ -447,6 +460,7 @@ func (u *upload) count(p *parcel) segment.Part {
 	u.report(u.backup, cairn.Progress{Done: u.sent, Total: u.total})
 	part := &p.stretch.parts[p.index]
 	part.sent = true
+	delete(u.underway, part.Name)
 	return part.Part
 }
 
@@ -504,6 +518,9 @@ func (u *upload) join(ctx context.Context, s *stretch) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	s.kept = &joined
+	if joined.Index != nil {
+		delete(u.underway, joined.Index.Name)
+	}
 	return nil
 }
 
