@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cairn"
+	"cairn/internal/bucket"
 	"cairn/internal/bucket/fault"
 	"cairn/internal/bucket/memory"
 )
@@ -20,9 +21,9 @@ type play struct {
 	*sim
 	slow *house
 
+	wg    sync.WaitGroup
 	mu    sync.Mutex
-	began time.Time
-	takes map[string][]fault.Outcome // by method and folder: what becomes of the next calls
+	takes script // by method and folder
 }
 
 // newPlay returns one. It is called in a bubble.
@@ -34,7 +35,7 @@ func newPlay(t *testing.T) *play {
 		}
 		return 0
 	}
-	p.slow = p.device(fault.New(watched{p.store, p.sim, lands}, func(c fault.Call) fault.Outcome {
+	p.slow = p.device(2, fault.New(watched{p.store, p.sim, lands}, func(c fault.Call) fault.Outcome {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		folder, _, _ := strings.Cut(c.Name, "/")
@@ -52,69 +53,173 @@ func newPlay(t *testing.T) *play {
 	return p
 }
 
-// createSlowly makes a backup while the first calls of some methods in some folders
-// take their time, and while somebody else does things at their times.
-func (p *play) createSlowly(takes map[string][]fault.Outcome, meanwhile map[time.Duration]func() error) {
+// A script says what becomes of the next calls of some methods in some folders.
+type script map[string][]fault.Outcome
+
+// createSlowly makes a backup while calls take their time, and while the other device
+// prunes after so long; 0 means that it does not.
+func (p *play) createSlowly(prune time.Duration, takes script) {
 	p.t.Helper()
-	p.mu.Lock()
-	p.began, p.takes = time.Now(), takes
-	p.mu.Unlock()
 	var wg sync.WaitGroup
-	for at, do := range meanwhile {
+	if prune > 0 {
 		wg.Go(func() {
-			time.Sleep(at)
-			if err := do(); err != nil {
-				p.t.Errorf("after %v: %v", at, err)
-			}
+			time.Sleep(prune)
+			p.prune()
 		})
 	}
 	digest := p.slow.db.Stats().Digest
-	b, err := p.slow.engine.Create(p.t.Context(), p.slow.engine.NewBackup(cairn.ScopeAll), ignore)
+	b, err := p.create(takes)
 	p.sim.mu.Lock()
 	p.digests[b.ID] = digest
 	p.sim.mu.Unlock()
 	if err != nil {
-		p.t.Errorf("after %v: %v", time.Since(p.began), err)
+		p.t.Error(err)
 	}
 	wg.Wait()
 }
 
-func (p *play) prune() error {
-	_, err := p.judge.engine.Prune(p.t.Context(), false, func(cairn.PruneProgress) {})
-	return err
+func (p *play) create(takes script) (cairn.Backup, error) {
+	p.mu.Lock()
+	p.takes = takes
+	p.mu.Unlock()
+	return p.slow.engine.Create(p.t.Context(), p.slow.engine.NewBackup(cairn.ScopeAll), ignore)
 }
+
+// cutOff begins a backup of five parts, which are uploaded, and lets time pass.
+func (p *play) cutOff(passed time.Duration) {
+	p.t.Helper()
+	p.slow.fill(5, 300)
+	if _, err := p.create(script{"put indexes": {{Delay: time.Second, Effect: fault.Fail, Err: bucket.ErrRefused}}}); cairn.CodeOf(err) != cairn.CodeDenied {
+		p.t.Errorf("a creation whose index is refused: %v", err)
+	}
+	time.Sleep(passed)
+}
+
+// deleteBase makes a backup of five parts that the other device deletes, lets time
+// pass, and has a change to be backed up.
+func (p *play) deleteBase(passed time.Duration) {
+	p.t.Helper()
+	p.slow.fill(5, 300)
+	base, err := p.create(nil)
+	if err = errors.Join(err, p.judge.engine.Delete(p.t.Context(), base.ID)); err != nil {
+		p.t.Error(err)
+	}
+	time.Sleep(passed)
+	p.slow.apply(doc("new", "", 10))
+}
+
+func (p *play) prune() {
+	p.t.Helper()
+	if _, err := p.judge.engine.Prune(p.t.Context(), false, func(cairn.PruneProgress) {}); err != nil {
+		p.t.Errorf("prune: %v", err)
+	}
+}
+
+// Times of plays: half the grace but a few minutes, and a little over the grace.
+const (
+	nearlyHalf = 4*time.Hour - 10*time.Minute
+	over       = 8*time.Hour + 2*time.Minute
+)
 
 // plays are what could go wrong. Each was seen to lose an object, or to keep prune
 // from its work, when a rule was broken.
 var plays = map[string]func(*play){
+	"a manifest is late": func(p *play) {
+		p.slow.fill(5, 300)
+		p.createSlowly(over, script{"get cairn.json": {{}, {Delay: over - 5*time.Minute}}})
+	},
+	"a checkpoint is late": func(p *play) {
+		p.slow.fill(5, 300)
+		p.createSlowly(over, script{"put parts": {{}, {Delay: over + time.Minute}}})
+	},
+	"a checkpoint is answered late": func(p *play) {
+		p.slow.fill(5, 300)
+		p.createSlowly(nearlyHalf+over, script{
+			"put parts":      {{}, {Delay: nearlyHalf}},
+			"put trash":      {{After: nearlyHalf}},
+			"get cairn.json": {{}, {Delay: nearlyHalf}},
+		})
+	},
 	"an index is uploaded long before the checkpoint": func(p *play) {
 		p.slow.fill(5, 300)
-		p.createSlowly(map[string][]fault.Outcome{
-			"put indexes":    {{After: 4*time.Hour - time.Minute}},
-			"get cairn.json": {{}, {Delay: 4*time.Hour - 2*time.Minute}},
-		}, map[time.Duration]func() error{8*time.Hour + 2*time.Minute: p.prune})
+		p.createSlowly(over, script{
+			"put indexes":    {{After: nearlyHalf + 5*time.Minute}},
+			"get cairn.json": {{}, {Delay: nearlyHalf + 5*time.Minute}},
+		})
 	},
 	"a part is answered long after the checkpoint": func(p *play) {
 		p.slow.fill(5, 300)
-		p.createSlowly(map[string][]fault.Outcome{
-			"put parts":      {{After: 4*time.Hour - time.Minute}, {Delay: 4*time.Hour - 10*time.Minute}},
-			"get cairn.json": {{}, {Delay: 4*time.Hour - 12*time.Minute}},
-		}, map[time.Duration]func() error{8*time.Hour + 2*time.Minute: p.prune})
+		p.createSlowly(over, script{
+			"put parts":      {{After: nearlyHalf + 8*time.Minute}, {Delay: nearlyHalf}},
+			"put indexes":    {{Delay: nearlyHalf + 5*time.Minute}},
+			"get cairn.json": {{}, {Delay: nearlyHalf - time.Minute}},
+		})
+	},
+	"parts are uploaded long before the checkpoint": func(p *play) {
+		p.slow.fill(5, 300)
+		p.createSlowly(over, script{
+			"put parts":      {{}, {Delay: nearlyHalf}},
+			"put indexes":    {{Delay: nearlyHalf + 5*time.Minute}},
+			"get cairn.json": {{}, {Delay: nearlyHalf - 6*time.Minute}},
+		})
+	},
+	"what there was to build on was deleted": func(p *play) {
+		p.deleteBase(8*time.Hour - 10*time.Minute)
+		p.createSlowly(12*time.Minute, nil)
 	},
 	"what there was to build on is gone before the checkpoint": func(p *play) {
-		p.slow.fill(5, 300)
-		base := p.slow.create()
-		err := p.judge.engine.Delete(p.t.Context(), base.ID)
-		time.Sleep(p.grace + time.Minute)
-		if err := errors.Join(err, p.prune()); err != nil {
+		p.deleteBase(over)
+		p.prune()
+		p.createSlowly(0, script{"put parts": {{After: nearlyHalf}}})
+		p.prune()
+	},
+	"what an interrupted creation left is old": func(p *play) {
+		p.cutOff(over)
+		sleeps := p.device(2, fault.New(watched{p.store, p.sim, now}, func(c fault.Call) fault.Outcome {
+			if c.Op == fault.Delete && strings.HasPrefix(c.Name, "parts/") {
+				return fault.Outcome{Delay: time.Hour}
+			}
+			return fault.Outcome{}
+		}))
+		p.during(func() error {
+			_, err := sleeps.engine.Prune(p.t.Context(), false, func(cairn.PruneProgress) {})
+			return err
+		})
+		time.Sleep(10 * time.Minute)
+		p.createSlowly(0, nil)
+	},
+	"what an interrupted creation left gets old": func(p *play) {
+		p.cutOff(nearlyHalf)
+		p.createSlowly(over-nearlyHalf, script{"get cairn.json": {{}, {Delay: nearlyHalf}}})
+	},
+	"what an interrupted creation left is looked at slowly": func(p *play) {
+		p.cutOff(nearlyHalf)
+		p.createSlowly(over, script{
+			"head parts":     {{After: nearlyHalf}},
+			"get cairn.json": {{}, {Delay: nearlyHalf + 5*time.Minute}},
+		})
+	},
+	"what an interrupted creation left is checkpointed again": func(p *play) {
+		p.cutOff(nearlyHalf)
+		p.slow.apply(doc("new", "", 500))
+		p.createSlowly(over, script{
+			"put parts":      {{Delay: nearlyHalf}},
+			"put indexes":    {{Delay: nearlyHalf + 5*time.Minute}},
+			"get cairn.json": {{}, {Delay: nearlyHalf - 6*time.Minute}},
+		})
+	},
+}
+
+// now is a landing that takes no time.
+func now(string) time.Duration { return 0 }
+
+// during does something while the others go on.
+func (p *play) during(do func() error) {
+	p.wg.Go(func() {
+		if err := do(); err != nil {
 			p.t.Error(err)
 		}
-		p.slow.apply(doc("new", "", 10))
-		p.createSlowly(map[string][]fault.Outcome{"put parts": {{After: 3 * time.Hour}}}, nil)
-		if err := p.prune(); err != nil {
-			p.t.Errorf("a checkpoint names what is gone: %v", err)
-		}
-	},
+	})
 }
 
 // TestPlays has a device sleep where it would do harm.
@@ -124,6 +229,7 @@ func TestPlays(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newPlay(t)
 				do(p)
+				p.wg.Wait()
 				p.checkAll()
 				p.checkEnd()
 			})

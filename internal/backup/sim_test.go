@@ -185,8 +185,9 @@ type sleeper struct {
 	away   int // after how many calls the store does not answer any more; 0 means never
 }
 
-// device returns a device with the key of the cloud. Its backups have many parts.
-func (s *sim) device(through bucket.Bucket) *house {
+// device returns a device with the key of the cloud. Its backups have many parts, for
+// which it has so many bytes of memory.
+func (s *sim) device(memory int64, through bucket.Bucket) *house {
 	s.t.Helper()
 	dir := quickDir(s.t)
 	if err := os.CopyFS(filepath.Join(dir, "keys"), os.DirFS(filepath.Join(s.judge.dir, "keys"))); err != nil {
@@ -194,7 +195,7 @@ func (s *sim) device(through bucket.Bucket) *house {
 	}
 	return openHouse(s.t, dir, through, func(cfg *backup.Config) {
 		sequential(cfg)
-		cfg.Memory, cfg.Transfers, cfg.Browse, cfg.PartBytes = 1<<20, 2, nil, 600
+		cfg.Memory, cfg.Transfers, cfg.Browse, cfg.PartBytes = memory, 2, nil, 600
 	})
 }
 
@@ -204,7 +205,7 @@ func (s *sim) device(through bucket.Bucket) *house {
 func (s *sim) sleeper(n uint64) *sleeper {
 	s.t.Helper()
 	d := &sleeper{sim: s, random: rand.New(rand.NewPCG(s.seed, n))}
-	d.house = s.device(fault.New(watched{s.store, s, d.landing}, d.call))
+	d.house = s.device(2+int64(n)<<20, fault.New(watched{s.store, s, d.landing}, d.call))
 	began := time.Now()
 	d.tune = func(cfg *cloud.Config) {
 		cfg.Now, cfg.Monotonic = time.Now, func() time.Duration { return 0 }
