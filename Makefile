@@ -15,10 +15,10 @@ E2E = CAIRN_BIN='$(CURDIR)/$(BIN)' scripts/gotest.sh -count=1 ./test/...
 ENGINE = ./internal/backup ./internal/cloud
 
 .DEFAULT_GOAL := help
-.PHONY: help build run run-s3 test test-long unit stores e2e lint cross deps bench fmt clean
+.PHONY: help build run run-s3 test test-long unit stores e2e lint cross deps bench bench-large fmt clean
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/cairn
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/cairn
@@ -74,8 +74,11 @@ cross: ## build for every system, vet the files of the others
 deps: ## check for what the tests need, install what may be
 	@scripts/deps.sh
 
-bench: $(S3) ## run the benchmarks
+bench: $(S3) ## run the benchmarks, restic beside cairn where there is one
 	go run ./test/bench
+
+bench-large: ## back up and restore 5 GB of documents in little memory; takes 20 GB of the disk
+	go run ./test/bench -large 5000
 
 fmt: ## format the Go files
 	find . -name node_modules -prune -o -name '*.go' -exec gofmt -w {} +

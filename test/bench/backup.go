@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"cairn/api"
+	"cairn/client"
 )
 
 // backupsAndBack measures creating and restoring a backup of what bulk left, each
@@ -30,7 +31,7 @@ func (b *bench) backupsAndBack(ctx context.Context) error {
 		return creation.round(
 			func() error { return d.do(ctx, "/backups/create", &made) },
 			func() error { return limit.create(ctx, raw) },
-			func() error { return nil })
+			func() error { return d.forget(ctx, made.ID) }) // the next one builds on nothing
 	})
 	if err != nil {
 		return err
@@ -94,6 +95,14 @@ func (d *duel) round(ours, theirs, clear func() error) error {
 func (d *duel) print(name string, mb float64) {
 	ratio(name, "%.0f", mb/middle(d.ours), mb/middle(d.theirs), middle(d.ratios))
 	alone("  peak memory, MB", "%.0f", float64(d.peak)/1e6)
+}
+
+// forget deletes a backup, if there is one yet, so that no other builds on it.
+func (d *daemon) forget(ctx context.Context, backup string) error {
+	if backup == "" {
+		return nil
+	}
+	return client.New(d.url).DeleteBackup(ctx, backup)
 }
 
 // do posts without a body and reads the answer into v.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"os"
 	"os/exec"
@@ -74,6 +75,10 @@ func (d *daemon) stop() error {
 
 // read gets a path and returns the size of the answer.
 func (d *daemon) read(ctx context.Context, path string) (int64, error) {
+	return d.readTo(ctx, path, io.Discard)
+}
+
+func (d *daemon) readTo(ctx context.Context, path string, to io.Writer) (int64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url+path, nil)
 	if err != nil {
 		return 0, err
@@ -83,7 +88,7 @@ func (d *daemon) read(ctx context.Context, path string) (int64, error) {
 		return 0, err
 	}
 	defer resp.Body.Close()
-	n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, resp.Body, make([]byte, 256<<10))
+	n, err := io.CopyBuffer(struct{ io.Writer }{to}, resp.Body, make([]byte, 256<<10))
 	if err == nil && resp.StatusCode != http.StatusOK {
 		err = fmt.Errorf("GET %s: %s", path, resp.Status)
 	}
@@ -99,7 +104,7 @@ func line(body *bytes.Buffer, doc document) {
 	body.WriteString("}\n")
 }
 
-// post stores the lines, all of which must be new.
+// post stores the lines, each of which must be new or a change.
 func (d *daemon) post(ctx context.Context, body io.Reader, want int) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url+"/v1/documents", body)
 	if err != nil {
@@ -116,7 +121,7 @@ func (d *daemon) post(ctx context.Context, body io.Reader, want int) error {
 		return err
 	}
 	var written api.DocumentsWritten
-	if resp.StatusCode != http.StatusOK || json.Unmarshal(text, &written) != nil || written.Added != int64(want) {
+	if resp.StatusCode != http.StatusOK || json.Unmarshal(text, &written) != nil || written.Added+written.Changed != int64(want) {
 		return fmt.Errorf("POST /v1/documents of %d: %s: %.300s", want, resp.Status, text)
 	}
 	return nil
@@ -128,28 +133,38 @@ func (d *daemon) writeOne(ctx context.Context, doc document) error {
 	return d.post(ctx, &body, 1)
 }
 
-// fill stores all documents in one request.
-func (d *daemon) fill(ctx context.Context, docs documents) error {
+// fill stores n documents in one request.
+func (d *daemon) fill(ctx context.Context, n int, docs iter.Seq[document]) error {
 	body, out := io.Pipe()
 	go func() {
 		var lines bytes.Buffer
 		var err error
-		for i, doc := range docs {
+		for doc := range docs {
 			line(&lines, doc)
-			if err == nil && (lines.Len() > 256<<10 || i == len(docs)-1) {
-				_, err = lines.WriteTo(out)
+			if lines.Len() <= 256<<10 {
+				continue
 			}
+			if _, err = lines.WriteTo(out); err != nil {
+				break
+			}
+		}
+		if err == nil {
+			_, err = lines.WriteTo(out)
 		}
 		out.CloseWithError(err) // nil is the end of the body
 	}()
-	err := d.post(ctx, body, len(docs))
+	err := d.post(ctx, body, n)
 	body.Close() // ends the writer, if the request ended early
 	return err
 }
 
 // memory returns a figure of /proc/PID/status in bytes, 0 where there is none.
 func (d *daemon) memory(name string) int64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
+	return memoryOf(d.cmd.Process.Pid, name)
+}
+
+func memoryOf(pid int, name string) int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
 	}

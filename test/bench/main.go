@@ -1,9 +1,16 @@
-// Command bench measures the daemon beside raw SQLite, and its backups beside
-// the parts that they are made of, in one run and on the same documents, so that
-// the ratios mean something on a noisy machine:
+// Command bench measures the daemon beside raw SQLite, its backups beside the parts
+// that they are made of and beside restic, and those of a small change in a small
+// and a large database, in one run and on the same documents, so that the ratios
+// mean something on a noisy machine:
 //
 //	go run ./test/bench
 //	go run ./test/bench -docs 10000 -tmp /fast/disk
+//	go run ./test/bench -only changes,restic
+//	go run ./test/bench -large 5000
+//
+// The last makes and restores a backup of 5 GB, and fails if that takes more
+// memory than it may. Goals that are missed are named at the end; those that do
+// not depend on how busy the machine is are errors.
 //
 // The documents are snippets of real source text: that of the Go installation,
 // cut into pieces. The plain binary is built and run as a user would run it;
@@ -22,6 +29,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -35,7 +43,11 @@ type options struct {
 	tmp    string
 	binary string
 
-	backups bool
+	restic string // the program; "" for none
+
+	only  string // names of steps, with commas between them; "" for all
+	grown int    // documents in the larger of two databases that change
+	large int    // MB of documents; 0 for the usual steps
 }
 
 func main() {
@@ -45,10 +57,13 @@ func main() {
 	flag.DurationVar(&o.single, "single", time.Second, "how long a round of single writes lasts")
 	flag.Uint64Var(&o.seed, "seed", 1, "which documents")
 	flag.StringVar(&o.tmp, "tmp", "", "where to put the temporary folder: on the disk to measure (default the system's)")
-	flag.BoolVar(&o.backups, "backups", false, "measure backups only")
+	flag.StringVar(&o.only, "only", "", "which of singles, bulk, lists, backups, stores, changes and restic to measure (default all)")
+	flag.IntVar(&o.grown, "grown", 1_000_000, "how many documents the larger database of changes has; the smaller has a tenth")
+	flag.IntVar(&o.large, "large", 0, "instead of all that, make and restore a backup of so many MB of documents")
+	flag.StringVar(&o.restic, "restic", "restic", "the restic to compare with")
 	flag.StringVar(&o.binary, "binary", "", "the cairn to measure (default: built from this source)")
 	flag.Parse()
-	o.docs, o.rounds = max(o.docs, 1), max(o.rounds, 1)
+	o.docs, o.rounds, o.grown = max(o.docs, 1), max(o.rounds, 1), max(o.grown, 10)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
 	defer stop()
 	if err := run(ctx, o); err != nil {
@@ -71,25 +86,18 @@ func run(ctx context.Context, o options) (err error) {
 			return fmt.Errorf("go build: %w\n%s", err, out)
 		}
 	}
-	docs, err := snippets(o.seed, o.docs)
+	b := bench{options: o, dir: dir}
+	steps, err := b.steps()
 	if err != nil {
 		return err
 	}
-	b := bench{options: o, dir: dir, docs: docs}
-	fmt.Printf("%s/%s, %d cores, %s; %d documents, %.0f MB of JSON, mean %.1f kB, largest %.0f kB\n\n",
-		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(),
-		len(docs), megabytes(docs.bytes()), float64(docs.bytes())/float64(len(docs))/1e3, float64(docs.largest())/1e3)
-	fmt.Printf("%-46s %12s %12s %8s\n", "", "cairn", "raw SQLite", "ratio")
-	steps := []func(context.Context) error{b.singles, b.bulk, b.lists, b.backupsAndBack, b.stores}
-	if o.backups {
-		steps = []func(context.Context) error{b.bulk, b.backupsAndBack, b.stores}
-	}
+	fmt.Printf("%s/%s, %d cores, %s\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
-	return nil
+	return b.verdict()
 }
 
 // bench is one run.
@@ -97,6 +105,63 @@ type bench struct {
 	options
 	dir  string
 	docs documents
+
+	missed []goal
+}
+
+// steps returns what is to be measured, in order.
+func (b *bench) steps() (chosen []func(context.Context) error, err error) {
+	if b.large > 0 {
+		return append(chosen, b.largeAndBack), nil
+	}
+	all := []struct {
+		name string
+		do   func(context.Context) error
+		full bool // works on what bulk has left
+	}{
+		{"singles", b.singles, false},
+		{"bulk", b.bulk, false},
+		{"lists", b.lists, true},
+		{"backups", b.backupsAndBack, true},
+		{"stores", b.stores, true},
+		{"changes", b.changes, false},
+		{"restic", b.besideRestic, true},
+	}
+	only := strings.FieldsFunc(b.only, func(r rune) bool { return r == ',' })
+	write, fill := false, false
+	for _, step := range all {
+		i := slices.Index(only, step.name)
+		if i < 0 && b.only != "" {
+			continue
+		}
+		if i >= 0 {
+			only = slices.Delete(only, i, i+1)
+		}
+		if step.full && !fill {
+			chosen = append(chosen, b.bulk)
+		}
+		fill = fill || step.full || step.name == "bulk"
+		write = write || fill || step.name == "singles"
+		chosen = append(chosen, step.do)
+	}
+	if len(only) > 0 {
+		return nil, fmt.Errorf("there is nothing to measure that is called %q", only[0])
+	}
+	if write {
+		chosen = slices.Insert(chosen, 0, b.write)
+	}
+	return chosen, nil
+}
+
+// write makes the documents that most steps use.
+func (b *bench) write(context.Context) (err error) {
+	if b.docs, err = snippets(b.seed, b.options.docs); err != nil {
+		return err
+	}
+	fmt.Printf("%d documents, %.0f MB of JSON, mean %.1f kB, largest %.0f kB\n\n", len(b.docs),
+		megabytes(b.docs.bytes()), float64(b.docs.bytes())/float64(len(b.docs))/1e3, float64(b.docs.largest())/1e3)
+	fmt.Printf("%-46s %12s %12s %8s\n", "", "cairn", "raw SQLite", "ratio")
+	return nil
 }
 
 // singles measures durable writes of one document each.
@@ -154,7 +219,7 @@ func (b *bench) bulk(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		took, err = timed(func() error { return d.fill(ctx, b.docs) })
+		took, err = timed(func() error { return d.fill(ctx, len(b.docs), slices.Values(b.docs)) })
 		peak = d.memory("VmHWM")
 		if err := errors.Join(err, d.stop()); err != nil {
 			return fmt.Errorf("round %d: %w", round+1, err)

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // also the driver "sqlite"
 )
 
 // rawDB is SQLite alone, as the daemon sets it up: the same driver, page size,
@@ -85,6 +85,25 @@ func (r *rawDB) insert(ctx context.Context, docs documents) error {
 		}
 	}
 	return tx.Commit()
+}
+
+// copyTo copies the database, page by page, to a new file.
+func (r *rawDB) copyTo(ctx context.Context, path string) error {
+	conn, err := r.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return conn.Raw(func(driver any) error {
+		backup, err := driver.(interface {
+			NewBackup(path string) (*sqlite.Backup, error)
+		}).NewBackup(path)
+		if err != nil {
+			return err
+		}
+		_, err = backup.Step(-1)
+		return errors.Join(err, backup.Finish())
+	})
 }
 
 // scan reads all rows in the order of revisions.

@@ -49,39 +49,67 @@ const (
 	largestPiece = 220_000
 )
 
-// snippets cuts the source text of the Go installation into the texts of n
-// assets. The same seed and installation give the same documents.
-func snippets(seed uint64, n int) (documents, error) {
+// A writer cuts the source text of the Go installation into the texts of assets.
+// The same seed and installation give the same documents.
+type writer struct {
+	median      float64 // bytes of a piece
+	random      *rand.Rand
+	application []byte
+	stamp       asset.Stamp
+	files       []sourceFile
+	file        int    // that is cut
+	rest        []byte // of it
+}
+
+func newWriter(seed uint64, median float64) (*writer, error) {
 	files, err := sourceFiles()
 	if err != nil {
 		return nil, err
 	}
-	random := rand.New(rand.NewPCG(seed, 0))
-	newID := func() string {
-		var b [16]byte
-		for i := range b {
-			b[i] = byte(random.Uint32())
-		}
-		id, _ := uuid.FromBytes(b[:])
-		return id.String()
-	}
+	w := &writer{median: median, random: rand.New(rand.NewPCG(seed, 0)), files: files, rest: files[0].text}
 	var application rawjson.Object
-	application.SetText("id", newID()).SetText("name", "OPEN_SOURCE").SetText("version", "1.0.0").
+	application.SetText("id", w.newID()).SetText("name", "OPEN_SOURCE").SetText("version", "1.0.0").
 		SetText("platform", "LINUX").Set("onboarded", []byte("true")).SetText("privacy", "OPEN")
-	stamp := asset.Stamp{Creator: newID(), NewID: newID, Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	w.application = application.JSON()
+	w.stamp = asset.Stamp{Creator: w.newID(), NewID: w.newID, Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	return w, nil
+}
+
+func (w *writer) newID() string {
+	var b [16]byte
+	for i := range b {
+		b[i] = byte(w.random.Uint32())
+	}
+	id, _ := uuid.FromBytes(b[:])
+	return id.String()
+}
+
+// write returns the next document. It gets the id, or a new one for "".
+func (w *writer) write(id string) document {
+	if len(bytes.TrimSpace(w.rest)) == 0 {
+		w.file = w.random.IntN(len(w.files))
+		w.rest = w.files[w.file].text
+	}
+	want := int(w.median * math.Exp(spread*w.random.NormFloat64()))
+	text := lines(w.rest, min(max(want, 40), largestPiece))
+	w.rest = w.rest[len(text):]
+	if id == "" {
+		id = w.newID()
+	}
+	w.stamp.ID, w.stamp.Format = id, w.newID()
+	w.stamp.Now = w.stamp.Now.Add(time.Minute)
+	return document{id, asset.New(w.files[w.file].name, string(text), "go", w.application, w.stamp)}
+}
+
+// snippets returns n documents of the usual size.
+func snippets(seed uint64, n int) (documents, error) {
+	w, err := newWriter(seed, medianPiece)
+	if err != nil {
+		return nil, err
+	}
 	docs := make(documents, 0, n)
-	file, rest := 0, files[0].text
 	for len(docs) < n {
-		if len(bytes.TrimSpace(rest)) == 0 {
-			file = random.IntN(len(files))
-			rest = files[file].text
-		}
-		want := int(medianPiece * math.Exp(spread*random.NormFloat64()))
-		text := lines(rest, min(max(want, 40), largestPiece))
-		rest = rest[len(text):]
-		stamp.ID, stamp.Format = newID(), newID()
-		stamp.Now = stamp.Now.Add(time.Minute)
-		docs = append(docs, document{stamp.ID, asset.New(files[file].name, string(text), "go", application.JSON(), stamp)})
+		docs = append(docs, w.write(""))
 	}
 	return docs, nil
 }

@@ -34,6 +34,9 @@ func (b *bench) stores(ctx context.Context) error {
 		for range b.rounds {
 			for i, toxics := range [][]toxic.Toxic{nil, {toxic.Latency{Delay: roundTrip}}} {
 				line.Set(toxics...)
+				if err := d.forget(ctx, made.ID); err != nil {
+					return errors.Join(err, d.stop())
+				}
 				took, err := timed(func() error { return d.do(ctx, "/backups/create", &made) })
 				creation[i] = append(creation[i], took)
 				if err == nil {
