@@ -138,7 +138,7 @@ func (b *bench) steps() (chosen []func(context.Context) error, err error) {
 			only = slices.Delete(only, i, i+1)
 		}
 		if step.full && !fill {
-			chosen = append(chosen, b.bulk)
+			chosen = append(chosen, b.bulkOnce)
 		}
 		fill = fill || step.full || step.name == "bulk"
 		write = write || fill || step.name == "singles"
@@ -196,10 +196,15 @@ func (b *bench) singles(ctx context.Context) error {
 }
 
 // bulk fills a database on each side, which lists read afterwards.
-func (b *bench) bulk(ctx context.Context) error {
+func (b *bench) bulk(ctx context.Context) error { return b.bulkFor(ctx, b.rounds) }
+
+// bulkOnce is bulk for the sake of what comes afterwards.
+func (b *bench) bulkOnce(ctx context.Context) error { return b.bulkFor(ctx, 1) }
+
+func (b *bench) bulkFor(ctx context.Context, rounds int) error {
 	var ours, theirs []float64
 	var peak int64
-	for round := range b.rounds {
+	for round := range rounds {
 		// The last round's databases are kept.
 		for _, name := range []string{"bulk", "bulk.db", "bulk.db-wal", "bulk.db-shm"} {
 			if err := os.RemoveAll(filepath.Join(b.dir, name)); err != nil {
