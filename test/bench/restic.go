@@ -128,6 +128,7 @@ func spentBy(cmd *exec.Cmd) (c cost, err error) {
 		select {
 		case err := <-ended:
 			c.seconds = time.Since(begin).Seconds()
+			c.cpu = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
 			if err != nil {
 				err = fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, output.Bytes())
 			}
@@ -147,6 +148,7 @@ func (s *site) command(ctx context.Context, binary string, args ...string) (cost
 	})
 	c.seconds = client.seconds
 	c.peak += client.peak
+	c.cpu += client.cpu
 	return c, err
 }
 
@@ -218,7 +220,7 @@ func (b *bench) race(ctx context.Context, s *site, r *restic) error {
 
 // run fights the rounds of a leg.
 func (b *bench) run(l leg) error {
-	var seconds, jobs, stored, peaks, times [2][]float64
+	var seconds, jobs, cpu, stored, peaks, times [2][]float64
 	for range l.rounds {
 		if l.before != nil {
 			if err := l.before(); err != nil {
@@ -236,6 +238,7 @@ func (b *bench) run(l leg) error {
 		for i, c := range both {
 			seconds[i] = append(seconds[i], 1e3*c.seconds)
 			jobs[i] = append(jobs[i], 1e3*c.job)
+			cpu[i] = append(cpu[i], 1e3*c.cpu)
 			stored[i] = append(stored[i], float64(c.stored)/1e3)
 			peaks[i] = append(peaks[i], float64(c.peak)/1e6)
 		}
@@ -244,6 +247,7 @@ func (b *bench) run(l leg) error {
 	}
 	ratio(l.name+", ms", "%.0f", middle(seconds[0]), middle(seconds[1]), middle(times[0]))
 	alone("  of that the job in the daemon, ms", "%.0f", middle(jobs[0]))
+	ratio("  processors, ms", "%.0f", middle(cpu[0]), middle(cpu[1]), middle(cpu[1])/middle(cpu[0]))
 	if len(l.goals) > 1 {
 		ratio("  stored, kB", "%.1f", middle(stored[0]), middle(stored[1]), middle(times[1]))
 	}

@@ -92,6 +92,7 @@ func (s *site) edit(ctx context.Context, n int) (documents, error) {
 type cost struct {
 	seconds float64 // of whoever asked for it
 	job     float64 // of them in the daemon
+	cpu     float64 // seconds of processors, of all processes that took part
 	peak    int64   // bytes of memory, of all processes that took part
 	stored  int64   // bytes that the cloud has more than before
 	calls   string  // of the bucket; in words, but for those that there were none of
@@ -118,6 +119,7 @@ func (s *site) costOf(ctx context.Context, do func() error) (c cost, err error) 
 	}
 	now, err := folderBytes(s.cloud)
 	c.stored = now - stored
+	c.cpu = after.sum("process_cpu_seconds_total") - before.sum("process_cpu_seconds_total")
 	c.job = after.sum("cairn_job_duration_seconds_sum") - before.sum("cairn_job_duration_seconds_sum")
 	for _, operation := range []string{"put", "head", "get", "list", "delete"} {
 		label := `operation="` + operation + `"`
@@ -156,7 +158,7 @@ func (d *daemon) metrics(ctx context.Context) (metrics, error) {
 func (m metrics) sum(name string, labels ...string) (total float64) {
 	for line := range strings.Lines(string(m)) {
 		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if !strings.HasPrefix(series, name+"{") || slices.ContainsFunc(labels, func(l string) bool { return !strings.Contains(series, l) }) {
+		if series != name && !strings.HasPrefix(series, name+"{") || slices.ContainsFunc(labels, func(l string) bool { return !strings.Contains(series, l) }) {
 			continue
 		}
 		n, _ := strconv.ParseFloat(value, 64)
