@@ -12,7 +12,7 @@ import (
 // TestBench runs the whole of it on a few documents: every figure is there and
 // none is zero, so that nobody finds it broken when it is needed.
 func TestBench(t *testing.T) {
-	out := runBench(t, "-docs", "300", "-grown", "2000", "-rounds", "1")
+	out := runBench(t, "-docs", "300", "-single", "100ms", "-grown", "2000", "-rounds", "1")
 	wantFigures(t, out,
 		"single writes/s, 1 at a time", "single writes/s, 8 at a time", "POST /v1/documents, documents/s",
 		"start to first health answer, ms", "GET /assets, MB/s stored", "GET /v1/documents, MB/s stored",
