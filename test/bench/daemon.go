@@ -104,43 +104,55 @@ func line(body *bytes.Buffer, doc document) {
 	body.WriteString("}\n")
 }
 
-// post stores the lines, each of which must be new or a change.
-func (d *daemon) post(ctx context.Context, body io.Reader, want int) error {
+// post stores lines, and returns how many were new or a change.
+func (d *daemon) post(ctx context.Context, body io.Reader) (int64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url+"/v1/documents", body)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	req.Header.Set("Content-Type", api.NDJSON)
 	resp, err := d.http.Do(req)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var written api.DocumentsWritten
-	if resp.StatusCode != http.StatusOK || json.Unmarshal(text, &written) != nil || written.Added+written.Changed != int64(want) {
-		return fmt.Errorf("POST /v1/documents of %d: %s: %.300s", want, resp.Status, text)
+	if resp.StatusCode != http.StatusOK || json.Unmarshal(text, &written) != nil {
+		return 0, fmt.Errorf("POST /v1/documents: %s: %.300s", resp.Status, text)
 	}
-	return nil
+	return written.Added + written.Changed, nil
 }
 
 func (d *daemon) writeOne(ctx context.Context, doc document) error {
 	var body bytes.Buffer
 	line(&body, doc)
-	return d.post(ctx, &body, 1)
+	n, err := d.post(ctx, &body)
+	return differ(n, 1, err)
 }
 
-// fill stores n documents in one request.
-func (d *daemon) fill(ctx context.Context, n int, docs iter.Seq[document]) error {
+// differ returns an error unless as many documents were stored as were sent.
+func differ(stored, sent int64, err error) error {
+	if err == nil && stored != sent {
+		err = fmt.Errorf("%d documents were stored, not %d", stored, sent)
+	}
+	return err
+}
+
+// fill stores documents in one request, in which they are sent as they come.
+func (d *daemon) fill(ctx context.Context, docs iter.Seq[document]) error {
 	body, out := io.Pipe()
-	go func() {
+	var sent int64
+	var sending sync.WaitGroup
+	sending.Go(func() {
 		var lines bytes.Buffer
 		var err error
 		for doc := range docs {
 			line(&lines, doc)
+			sent++
 			if lines.Len() <= 256<<10 {
 				continue
 			}
@@ -152,10 +164,11 @@ func (d *daemon) fill(ctx context.Context, n int, docs iter.Seq[document]) error
 			_, err = lines.WriteTo(out)
 		}
 		out.CloseWithError(err) // nil is the end of the body
-	}()
-	err := d.post(ctx, body, n)
+	})
+	stored, err := d.post(ctx, body)
 	body.Close() // ends the writer, if the request ended early
-	return err
+	sending.Wait()
+	return differ(stored, sent, err)
 }
 
 // memory returns a figure of /proc/PID/status in bytes, 0 where there is none.

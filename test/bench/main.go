@@ -224,7 +224,7 @@ func (b *bench) bulkFor(ctx context.Context, rounds int) error {
 		if err != nil {
 			return err
 		}
-		took, err = timed(func() error { return d.fill(ctx, len(b.docs), slices.Values(b.docs)) })
+		took, err = timed(func() error { return d.fill(ctx, slices.Values(b.docs)) })
 		peak = d.memory("VmHWM")
 		if err := errors.Join(err, d.stop()); err != nil {
 			return fmt.Errorf("round %d: %w", round+1, err)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"iter"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -53,7 +52,7 @@ func (s *site) start(ctx context.Context, binary string) (err error) {
 // which it returns.
 func (s *site) grow(ctx context.Context, more func(n int, bytes int64) bool) (total int64, err error) {
 	for n := len(s.ids); more(n, total); n = len(s.ids) {
-		batch := func(yield func(document) bool) {
+		err := s.fill(ctx, func(yield func(document) bool) {
 			for len(s.ids)-n < growBatch && more(len(s.ids), total) {
 				doc := s.text.write("")
 				s.ids, total = append(s.ids, doc.id), total+int64(len(doc.json))
@@ -61,23 +60,16 @@ func (s *site) grow(ctx context.Context, more func(n int, bytes int64) bool) (to
 					return
 				}
 			}
-		}
-		if err := s.fillAll(ctx, batch); err != nil {
+		})
+		if err != nil {
 			return total, err
 		}
 	}
 	return total, nil
 }
 
-// growBatch is how many documents are in a request, so that it may be sent while
-// the next ones are made.
-const growBatch = 20_000
-
-// fillAll stores documents that have been made before any is sent.
-func (s *site) fillAll(ctx context.Context, docs iter.Seq[document]) error {
-	all := slices.Collect(docs)
-	return s.fill(ctx, len(all), slices.Values(all))
-}
+// growBatch is how many documents are in a request.
+const growBatch = 100_000
 
 // edit replaces n documents that are drawn from all, and returns them.
 func (s *site) edit(ctx context.Context, n int) (documents, error) {
@@ -85,7 +77,7 @@ func (s *site) edit(ctx context.Context, n int) (documents, error) {
 	for _, i := range s.random.Perm(len(s.ids))[:min(n, len(s.ids))] {
 		edited = append(edited, s.text.write(s.ids[i]))
 	}
-	return edited, s.fillAll(ctx, slices.Values(edited))
+	return edited, s.fill(ctx, slices.Values(edited))
 }
 
 // A cost is what a backup has cost.
