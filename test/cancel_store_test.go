@@ -67,7 +67,7 @@ func TestCancelSilentStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	backups := 1
-	for _, test := range []struct {
+	for n, test := range []struct {
 		kind       cairn.JobKind
 		op, folder string
 		fresh      bool // the daemon has not opened the cloud yet
@@ -75,7 +75,8 @@ func TestCancelSilentStore(t *testing.T) {
 		late       bool // it is too late to cancel
 	}{
 		{kind: cairn.Creation, op: "get", folder: "cairn.json", fresh: true},
-		{kind: cairn.Creation, op: "get", folder: "cairn.json"},
+		{kind: cairn.Creation, op: "get", folder: "cairn.json", assets: true},
+		{kind: cairn.Creation, op: "head", folder: "backups/"},
 		{kind: cairn.Creation, op: "put", folder: "parts/"},
 		{kind: cairn.Creation, op: "put", folder: "parts/", assets: true},
 		{kind: cairn.Creation, op: "put", folder: "indexes/"},
@@ -92,6 +93,9 @@ func TestCancelSilentStore(t *testing.T) {
 			}
 			front.Handle(s3server.Answer(http.StatusForbidden, "SignatureDoesNotMatch", "Not now."))
 			d, c = start()
+		}
+		if test.kind == cairn.Creation { // it has two parts to send
+			storeDocuments(t, d, oddAsset("large", strings.Replace(text, "a part", fmt.Sprint(n, " parts"), 1), ""), oddAsset("small", fmt.Sprintf(`"%d"`, n), ""))
 		}
 		before := databaseStatus(t, d)
 		g := newGate(test.op, test.folder)

@@ -96,12 +96,20 @@ func TestCrashCreate(t *testing.T) {
 func crashCreations(t *testing.T, cloud place) {
 	random := seededRandom(t)
 	h := newHouse(t, cloud, random)
-	first, _ := h.back(t)
+	h.back(t)
 	length := h.createOnce(t)
 	other := elsewhere(t, h.cloud, h.key)
 	moments := h.crashMoments(random, h.committing)
 	listed, crashed := listedBackups(t, h.c, h.cloud), 0
 	for round, at := range moments {
+		if round%2 == 0 { // the next one builds on none, and takes longer
+			for _, id := range listed {
+				if err := h.c.DeleteBackup(t.Context(), id); err != nil {
+					t.Fatal(err)
+				}
+			}
+			listed = nil
+		}
 		h.scribe.begin(h.scribe.before, book{})
 		known := jobIDs(t, h)
 		var made api.Backup
@@ -138,8 +146,9 @@ func crashCreations(t *testing.T, cloud place) {
 			t.Fatalf("this was after crash %d, %s, of a creation of about %s", round, at, length)
 		}
 	}
-	restoresTo(t, other, h.createAndCheck(t))
-	restoresTo(t, other, first)
+	for _, id := range append(listed, h.createAndCheck(t)) {
+		restoresTo(t, other, id)
+	}
 	h.stop(t)
 	verifyFolder(t, h.data)
 	t.Logf("of %d creations of about %s, %d came to nothing; %d requests were acknowledged", len(moments), length, crashed, h.scribe.requests)

@@ -24,7 +24,13 @@ func TestBlackHole(t *testing.T) {
 	var working sync.WaitGroup
 	defer working.Wait()
 	for work, do := range map[string]func(c *client.Client, id string) error{
-		"creation":    func(c *client.Client, _ string) error { _, err := c.CreateBackup(t.Context()); return err },
+		"creation": func(c *client.Client, id string) error {
+			if err := c.DeleteBackup(t.Context(), id); err != nil { // which would leave nothing to send
+				return err
+			}
+			_, err := c.CreateBackup(t.Context())
+			return err
+		},
 		"restoration": func(c *client.Client, id string) error { _, err := c.RestoreBackup(t.Context(), id); return err },
 	} {
 		var armed atomic.Bool
@@ -69,8 +75,8 @@ func TestBlackHole(t *testing.T) {
 					t.Errorf("%s restores to %s, %v, want %s", b.ID, st.Database.Digest, err, digest)
 				}
 			}
-			if want := map[string]int{"creation": 2, "restoration": 1}[work]; len(list) != want {
-				t.Errorf("%d backups are listed after the %s, want %d", len(list), work, want)
+			if len(list) != 1 {
+				t.Errorf("%d backups are listed after the %s, want one", len(list), work)
 			}
 		})
 	}

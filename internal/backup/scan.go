@@ -66,6 +66,26 @@ func (e *Engine) newest(ctx context.Context, c *cloud.Cloud) (id string, held co
 // errGone says that the base is gone from the cloud.
 var errGone = errors.New("the backup to build on is gone from the cloud")
 
+// lookBefore looks before anything is sent, unless that is one part at most, to be
+// added to a base.
+func (u *upload) lookBefore(ctx context.Context) error {
+	if u.base == "" {
+		return u.look(ctx)
+	}
+	select {
+	case <-u.begun:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	u.mu.Lock()
+	little := u.total <= int64(u.e.cfg.PartBytes)
+	u.mu.Unlock()
+	if little {
+		return nil
+	}
+	return u.look(ctx)
+}
+
 // confirm looks at whether the place is still the cloud, and has the base. It costs
 // one HEAD, or one GET without a base.
 func (u *upload) confirm(ctx context.Context) error {
@@ -76,13 +96,33 @@ func (u *upload) confirm(ctx context.Context) error {
 	if err != nil || there {
 		return err
 	}
-	if err := u.c.Check(ctx); err != nil { // it is another place by now
+	err = u.c.Check(ctx)
+	if err != nil && !u.looked { // it is another place by now, which has the little that was sent
+		if err := u.discard(ctx); err != nil {
+			return err
+		}
+		err = u.c.Check(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	u.e.mu.Lock()
 	u.e.gone[u.base] = true
 	u.e.mu.Unlock()
 	return errGone
+}
+
+// discard removes what was sent.
+func (u *upload) discard(ctx context.Context) error {
+	u.mu.Lock()
+	stored := u.stored
+	u.mu.Unlock()
+	for _, name := range stored {
+		if err := u.c.Discard(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // look is confirm, once, for whoever is about to send more than a little.

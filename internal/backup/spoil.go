@@ -94,6 +94,9 @@ func (e *Engine) CheckBase(ctx context.Context) (bad []string, err error) {
 // missing returns the names of the objects that the cloud does not have as they
 // should be.
 func missing(ctx context.Context, c *cloud.Cloud, held contents) (bad []string, err error) {
+	if err := c.Check(ctx); err != nil { // no creation that has a base looks at cairn.json
+		return nil, err
+	}
 	stock, err := c.Stock(ctx)
 	if err != nil {
 		return nil, err

@@ -33,18 +33,19 @@ type upload struct {
 	memory  *semaphore.Weighted // bytes of runs that are filled or encoded
 	free    chan *run           // that can be filled
 	full    chan *run
+	begun   chan struct{} // closed by begin
 	outbox  *outbox
 	filling *run
-	begun   atomic.Int64 // parts that are sent
-	writing *stretch     // that rows are read for
-	taking  bool         // what is read is in a part that is there
-	whole   bool         // all that there is is read; set before the first row
+	writing *stretch // that rows are read for
+	taking  bool     // what is read is in a part that is there
+	whole   bool     // all that there is is read; set before the first row
 
 	mu        sync.Mutex // guards what follows
 	backup    cairn.Backup
 	stretches []*stretch             // in order
 	got       cairn.Stats            // what was encoded
 	sent      int64                  // bytes of documents
+	stored    []string               // names of the parts that were sent
 	total     int64                  // of them that will be sent
 	underway  map[string]cloud.Fresh // objects that are sent: since when, by name
 
@@ -107,6 +108,7 @@ func newUpload(e *Engine, c *cloud.Cloud, b cairn.Backup, fresh cloud.Fresh, rep
 		fresh:  fresh,
 		free:   make(chan *run, e.cfg.Workers+1),
 		full:   make(chan *run),
+		begun:  make(chan struct{}),
 		outbox: newOutbox(e.cfg),
 
 		underway: map[string]cloud.Fresh{},
@@ -125,6 +127,7 @@ func newUpload(e *Engine, c *cloud.Cloud, b cairn.Backup, fresh cloud.Fresh, rep
 // the last parts are under way. A place can turn into another one unnoticed, as
 // with the disks that are mounted at one path: it is looked at before anything is
 // sent, or, with a base, before more than one part is, and again before that counts.
+// What is found to lie elsewhere then is taken away.
 func (u *upload) run(ctx context.Context, read read) error {
 	group, ctx := errgroup.WithContext(ctx)
 	u.ctx = ctx
@@ -157,10 +160,8 @@ func (u *upload) run(ctx context.Context, read read) error {
 		return u.finish(ctx)
 	}))
 	group.Go(guarded(func() error {
-		if u.base == "" {
-			if err := u.look(ctx); err != nil {
-				return err
-			}
+		if err := u.lookBefore(ctx); err != nil {
+			return err
 		}
 		u.outbox.open()
 		return nil
@@ -195,6 +196,7 @@ func (u *upload) begin(s cairn.Stats, total int64) {
 	b := &u.backup
 	b.Line, b.Revision, b.Documents, b.Deletions, b.JSONBytes, b.Digest = s.Line, s.Revision, s.Documents, s.Deletions, s.Bytes, s.Digest
 	u.total = total
+	close(u.begun)
 	u.report(u.backup, cairn.Progress{Total: u.total})
 }
 
@@ -427,11 +429,6 @@ func (u *upload) send() error {
 		if p == nil {
 			return context.Cause(u.ctx) // nil when all is sent
 		}
-		if u.begun.Add(1) > 1 {
-			if err := u.look(u.ctx); err != nil {
-				return err
-			}
-		}
 		u.depart(p.object.Name)
 		if err := u.outbox.send(u.ctx, u.c, p); err != nil {
 			return spoolError(u.e.cfg.Spool, err)
@@ -460,6 +457,7 @@ func (u *upload) count(p *parcel) segment.Part {
 	u.report(u.backup, cairn.Progress{Done: u.sent, Total: u.total})
 	part := &p.stretch.parts[p.index]
 	part.sent = true
+	u.stored = append(u.stored, part.Name)
 	delete(u.underway, part.Name)
 	return part.Part
 }

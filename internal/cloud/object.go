@@ -29,6 +29,18 @@ func (c *Cloud) Put(ctx context.Context, name string, content io.ReadSeeker) err
 	return nil
 }
 
+// Discard removes a part that nothing names: one that was stored just now, in what
+// may be another place than the cloud.
+func (c *Cloud) Discard(ctx context.Context, name string) error {
+	if !isLinesName(partFolder, name) {
+		return fmt.Errorf("%s is not the name of a part", name)
+	}
+	if err := c.remove(ctx, name); err != nil {
+		return c.failure(ctx, "deleting", name, err)
+	}
+	return nil
+}
+
 // Read reads an object that must have exactly o.Size bytes, into the memory of
 // dst as far as that goes. It does not look at the SHA-256: whoever decodes the
 // object does. One that is missing, shorter or longer is cairn.CodeDamaged.
