@@ -19,6 +19,8 @@ import (
 	"cairn/internal/backup"
 	"cairn/internal/bucket"
 	"cairn/internal/bucket/fault"
+	"cairn/internal/bucket/memory"
+	"cairn/internal/cloud"
 	"cairn/test/stores"
 )
 
@@ -53,8 +55,10 @@ type world struct {
 	store   bucket.Bucket
 	devices []*citizen
 	moments map[string]map[string]string // by backup: its documents
+	deleted map[string]map[string]string // of those that were deleted
 	longest int64                        // the most rows that a database had
 	log     []string                     // of what happened
+	passed  time.Duration                // how late it is
 }
 
 // A citizen is a device, and what must be in its database.
@@ -76,10 +80,17 @@ type saved struct {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, random: newSample(t), store: stores.New(t), moments: map[string]map[string]string{}}
+	w := &world{t: t, random: newSample(t), moments: map[string]map[string]string{}, deleted: map[string]map[string]string{}}
+	w.store = stores.New(t)
+	if stores.InMemory() { // the clocks of others are not ours
+		w.store = &memory.Bucket{Now: w.now}
+	}
 	w.join(quickDir(w.t), "first", map[string]string{}, nil).list() // makes the cloud
 	return w
 }
+
+// now is the time by the clock of the bucket.
+func (w *world) now() time.Time { return time.Now().Add(w.passed) }
 
 // copyOf returns a copy of the data folder of a device.
 func (w *world) copyOf(c *citizen) string {
@@ -111,9 +122,12 @@ func (w *world) join(dir, installation string, texts, undo map[string]string) *c
 		cfg.Memory = 1 << 20
 		cfg.Browse = nil
 		cfg.PartBytes = 600
-		cfg.Now = func() time.Time { return time.Now().Add(c.clock) }
+		cfg.Now = func() time.Time { return w.now().Add(c.clock) }
 	})
 	c.installation, c.store = installation, w.store
+	c.tune = func(cfg *cloud.Config) {
+		cfg.Now, cfg.Monotonic = func() time.Time { return w.now().Add(c.clock) }, func() time.Duration { return w.passed }
+	}
 	c.restart()
 	w.devices = append(w.devices, c)
 	return c
@@ -130,6 +144,9 @@ func (w *world) live(steps int) {
 		{30, "creates", w.create},
 		{6, "is cut off while it creates", w.cutOff},
 		{4, "deletes", w.remove},
+		{4, "brings back", w.undelete},
+		{5, "prunes", w.prune},
+		{6, "waits", func(*citizen) { w.passed += time.Duration(w.random.Int64N(int64(20 * time.Hour))) }},
 		{5, "restores", w.restore},
 		{3, "undoes", w.undo},
 		{3, "restarts", func(c *citizen) { c.restart() }},
@@ -260,7 +277,35 @@ func (w *world) remove(c *citizen) {
 		if err := c.engine.Delete(w.t.Context(), b.ID); err != nil {
 			w.t.Error(err)
 		}
+		w.deleted[b.ID] = w.moments[b.ID]
 		delete(w.moments, b.ID)
+	}
+}
+
+// undelete brings back one of the backups that can be.
+func (w *world) undelete(c *citizen) {
+	list, err := c.engine.Deleted(w.t.Context())
+	if err != nil || len(list) == 0 {
+		if err != nil {
+			w.t.Error(err)
+		}
+		return
+	}
+	id := list[w.random.IntN(len(list))].ID
+	_, err = c.engine.Undelete(w.t.Context(), id)
+	if cairn.CodeOf(err) == cairn.CodeTooLate && c.clock != 0 {
+		return
+	}
+	if err != nil {
+		w.t.Error(err)
+		return
+	}
+	w.moments[id] = w.deleted[id]
+}
+
+func (w *world) prune(c *citizen) {
+	if _, err := c.engine.Prune(w.t.Context(), false, func(cairn.PruneProgress) {}); err != nil {
+		w.t.Error(err)
 	}
 }
 

@@ -92,6 +92,9 @@ func (p *play) cutOff(passed time.Duration) {
 	if _, err := p.create(script{"put indexes": {{Delay: time.Second, Effect: fault.Fail, Err: bucket.ErrRefused}}}); cairn.CodeOf(err) != cairn.CodeDenied {
 		p.t.Errorf("a creation whose index is refused: %v", err)
 	}
+	if err := p.slow.engine.Ready(p.t.Context()); err != nil { // it connects anew
+		p.t.Error(err)
+	}
 	time.Sleep(passed)
 }
 
@@ -151,7 +154,6 @@ var plays = map[string]func(*play){
 		p.slow.fill(5, 300)
 		p.createSlowly(over, script{
 			"put parts":      {{After: nearlyHalf + 8*time.Minute}, {Delay: nearlyHalf}},
-			"put indexes":    {{Delay: nearlyHalf + 5*time.Minute}},
 			"get cairn.json": {{}, {Delay: nearlyHalf - time.Minute}},
 		})
 	},
@@ -159,7 +161,6 @@ var plays = map[string]func(*play){
 		p.slow.fill(5, 300)
 		p.createSlowly(over, script{
 			"put parts":      {{}, {Delay: nearlyHalf}},
-			"put indexes":    {{Delay: nearlyHalf + 5*time.Minute}},
 			"get cairn.json": {{}, {Delay: nearlyHalf - 6*time.Minute}},
 		})
 	},
@@ -204,7 +205,6 @@ var plays = map[string]func(*play){
 		p.slow.apply(doc("new", "", 500))
 		p.createSlowly(over, script{
 			"put parts":      {{Delay: nearlyHalf}},
-			"put indexes":    {{Delay: nearlyHalf + 5*time.Minute}},
 			"get cairn.json": {{}, {Delay: nearlyHalf - 6*time.Minute}},
 		})
 	},
