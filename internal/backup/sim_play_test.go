@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cairn"
+	"cairn/internal/backup"
 	"cairn/internal/bucket"
 	"cairn/internal/bucket/fault"
 	"cairn/internal/bucket/memory"
@@ -85,6 +86,19 @@ func (p *play) create(takes script) (cairn.Backup, error) {
 	return p.slow.engine.Create(p.t.Context(), p.slow.engine.NewBackup(cairn.ScopeAll), ignore)
 }
 
+// widen has the slow device send parts side by side: it has memory for two of them.
+func (p *play) widen() {
+	edit := p.slow.edit
+	p.slow.edit = func(cfg *backup.Config) {
+		edit(cfg)
+		cfg.Memory = 3000
+	}
+	p.slow.restart()
+	if err := p.slow.engine.Ready(p.t.Context()); err != nil {
+		p.t.Error(err)
+	}
+}
+
 // cutOff begins a backup of five parts, which are uploaded, and lets time pass.
 func (p *play) cutOff(passed time.Duration) {
 	p.t.Helper()
@@ -151,6 +165,7 @@ var plays = map[string]func(*play){
 		})
 	},
 	"a part is answered long after the checkpoint": func(p *play) {
+		p.widen()
 		p.slow.fill(5, 300)
 		p.createSlowly(over, script{
 			"put parts":      {{After: nearlyHalf + 8*time.Minute}, {Delay: nearlyHalf}},
