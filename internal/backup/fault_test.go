@@ -34,6 +34,7 @@ type scene struct {
 	backup  cairn.Backup
 	live    cairn.Stats
 	undo    cairn.Digest
+	dead    []string // objects of a backup that was deleted
 }
 
 // A shape is a database of a scene.
@@ -41,6 +42,7 @@ type shape struct {
 	name      string
 	documents []cairn.Document
 	forget    bool // the backups to build on
+	delete    bool // one more backup, so that something is dead a day later
 }
 
 // small is one whose backups have a single part for each segment, and of which the
@@ -56,7 +58,11 @@ func small() shape {
 // large is one whose backups have several parts and an index, and hold nothing of
 // those before.
 func large() shape {
-	return shape{"index", []cairn.Document{doc("a", "first", 3000), doc("big", "in a part of its own", segment.PartBytes), doc("b", "second", 3000)}, true}
+	return shape{
+		name:      "index",
+		documents: []cairn.Document{doc("a", "first", 3000), doc("big", "in a part of its own", segment.PartBytes), doc("b", "second", 3000)},
+		forget:    true,
+	}
 }
 
 // newScene makes the scene of a shape.
@@ -78,12 +84,41 @@ func newScene(t *testing.T, shape shape) scene {
 	if shape.forget {
 		h.unbase()
 	}
+	if shape.delete {
+		s.dead = h.createDead()
+	}
 	h.close()
 	s.objects, s.cache = objects(t, store), h.device.cached()
 	if s.live.Digest == s.undo || s.live.Digest == s.backup.Digest || s.undo == s.backup.Digest {
 		t.Fatal("two states of the scene are the same")
 	}
 	return s
+}
+
+// createDead makes a backup and deletes it, and returns the objects of it alone.
+func (h *house) createDead() (dead []string) {
+	h.t.Helper()
+	before := objects(h.t, h.store)
+	if err := h.engine.Delete(h.t.Context(), h.create().ID); err != nil {
+		h.t.Fatal(err)
+	}
+	for name := range objects(h.t, h.store) {
+		if _, ok := before[name]; !ok {
+			dead = append(dead, name)
+		}
+	}
+	return dead
+}
+
+// checkDead has all be gone that is dead, after a prune. Elsewhere than in memory
+// nothing is old enough.
+func (s scene) checkDead(h *house) {
+	h.t.Helper()
+	for name := range objects(h.t, h.store) {
+		if stores.InMemory() && slices.Contains(s.dead, name) {
+			h.t.Errorf("after a prune, %s is left", name)
+		}
+	}
 }
 
 // enter opens a house on copies of the scene. The bucket is the copy's.
@@ -133,6 +168,7 @@ const (
 	restore operation = "restore"
 	remove  operation = "delete"
 	undoing operation = "undo"
+	pruning operation = "prune"
 )
 
 // isJob reports whether the operation can be a job.
@@ -150,6 +186,10 @@ func (o operation) run(ctx context.Context, h *house, s scene) (b cairn.Backup, 
 		return h.engine.Restore(ctx, secondJob, s.backup.ID, ignore)
 	case remove:
 		return b, h.engine.Delete(ctx, s.backup.ID)
+	case pruning:
+		time.Sleep(25 * time.Hour) // in a bubble
+		_, err := h.engine.Prune(ctx, false, func(cairn.PruneProgress) {})
+		return b, err
 	}
 	return b, h.engine.Undo(ctx)
 }
@@ -228,8 +268,16 @@ func (s scene) checkRestores(h *house) {
 		if digest := h.verify(); digest != b.Digest {
 			h.t.Errorf("%s restores to %s, not to %s", b.ID, digest, b.Digest)
 		}
-		if b.ID != s.backup.ID && b.Digest != s.live.Digest {
-			h.t.Errorf("the new backup holds %s, not %s", b.Digest, s.live.Digest)
+	}
+}
+
+// checkVerified has every backup that is listed verified with its data.
+func checkVerified(h *house) {
+	h.t.Helper()
+	for _, b := range h.list() {
+		v, err := h.engine.Verify(h.t.Context(), b.ID, true, func(cairn.Progress) {})
+		if err != nil || len(v.Damaged)+len(v.Unchecked) > 0 {
+			h.t.Errorf("%s is verified as %+v, %v", b.ID, v, err)
 		}
 	}
 }
@@ -247,6 +295,7 @@ const (
 	leaves   sabotage = "fails with the rest" // the store is away from here on
 	losesAll sabotage = "is done but fails with the rest"
 	cancels  sabotage = "is cancelled"
+	sleeps   sabotage = "is made 13 hours later" // more than half the grace
 
 	stepFails sabotage = "is skipped and fails"
 	stepLoses sabotage = "is done and fails"
@@ -295,6 +344,8 @@ func (s *saboteur) call(c fault.Call) fault.Outcome {
 		return fault.Outcome{Effect: fault.Late}
 	case s.sabotage == cuts:
 		return fault.Outcome{Effect: fault.Cut}
+	case s.sabotage == sleeps:
+		return fault.Outcome{Delay: 13 * time.Hour}
 	case s.sabotage == cancels:
 		s.cancel()
 	}
@@ -370,7 +421,7 @@ func (tr trial) run(t *testing.T) {
 	sab := &saboteur{sabotage: tr.sabotage, at: tr.at, step: tr.step, cancel: cancel}
 	var faulty *fault.Bucket
 	h, _ := tr.scene.enter(t, func(b bucket.Bucket) bucket.Bucket {
-		if tr.retry {
+		if tr.retry && tr.op != pruning { // which does nothing where listings lag so far behind
 			b = fault.Lag(b, time.Hour)
 		}
 		faulty = fault.New(b, func(c fault.Call) fault.Outcome {
@@ -416,6 +467,12 @@ func (tr trial) run(t *testing.T) {
 			tr.scene.check(h, tr.op, got, tr.restart)
 		}
 	}
+	if tr.op == pruning {
+		tr.scene.checkDead(h)
+	}
+	if tr.op != restore && tr.op != undoing { // which write nothing there
+		checkVerified(h)
+	}
 	tr.scene.checkRestores(h)
 }
 
@@ -439,6 +496,8 @@ func (tr trial) judge(h *house, err error) {
 		h.t.Errorf("what it can do without fails the operation: %v", err)
 	case tr.retry && (tr.sabotage == fails || tr.sabotage == loses || tr.sabotage == lingers || tr.sabotage == cuts) && err != nil:
 		h.t.Errorf("one fault was not survived: %v", err)
+	case tr.sabotage == sleeps && err != nil && cairn.CodeOf(err) != cairn.CodeStale:
+		h.t.Errorf("a sleep was not survived: %v", err)
 	case tr.sabotage == refused && err != nil && cairn.CodeOf(err) != cairn.CodeDenied:
 		h.t.Errorf("got code %q: %v", cairn.CodeOf(err), err)
 	case (tr.sabotage == leaves || tr.sabotage == losesAll) && err != nil && cairn.CodeOf(err) != cairn.CodeCloudLost:
@@ -453,13 +512,22 @@ func (tr trial) judge(h *house, err error) {
 func TestFaults(t *testing.T) {
 	chosen := newSample(t)
 	for _, shape := range []shape{small(), large()} {
-		s := newScene(t, shape)
-		for _, op := range []operation{create, restore, remove, undoing} {
-			clean := count(t, s, op)
+		live := newScene(t, shape)
+		shape.delete = true
+		dead := newScene(t, shape)
+		for _, op := range []operation{create, restore, remove, undoing, pruning} {
+			s := live
+			if op == pruning {
+				s = dead
+			}
+			var clean *saboteur
+			synctest.Test(t, func(t *testing.T) { clean = count(t, s, op) })
 			t.Logf("%s of %s: %d trials, steps %v, calls %v", op, shape.name, len(trials(s, op, clean)), clean.steps, clean.calls)
 			for _, tr := range trials(s, op, clean) {
 				percent := 25.0
 				switch {
+				case op == pruning:
+					percent = 6
 				case tr.of("spool.catalog"), tr.of("spool.index"):
 					percent = 40 // there is no other shape with them
 				case shape.name == "index":
@@ -512,7 +580,7 @@ func trials(s scene, op operation, clean *saboteur) (all []trial) {
 			}
 		}
 		for at := 1; at <= len(clean.calls); at++ {
-			kinds := []sabotage{fails, refused, leaves}
+			kinds := []sabotage{fails, refused, leaves, sleeps}
 			if !op.isJob() {
 				kinds = append(kinds, cancels)
 			}

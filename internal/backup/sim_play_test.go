@@ -217,7 +217,7 @@ var plays = map[string]func(*play){
 	},
 	"what an interrupted creation left is checkpointed again": func(p *play) {
 		p.cutOff(nearlyHalf)
-		p.slow.apply(doc("new", "", 500))
+		p.slow.apply(doc("new", "", 500), doc("newer", "", 500))
 		p.createSlowly(over, script{
 			"put parts":      {{Delay: nearlyHalf}},
 			"get cairn.json": {{}, {Delay: nearlyHalf - 6*time.Minute}},
