@@ -144,9 +144,10 @@ func (w *world) live(steps int) {
 		{30, "creates", w.create},
 		{6, "is cut off while it creates", w.cutOff},
 		{4, "deletes", w.remove},
+		{3, "deletes all", w.clear},
 		{4, "brings back", w.undelete},
-		{5, "prunes", w.prune},
-		{6, "waits", func(*citizen) { w.passed += time.Duration(w.random.Int64N(int64(20 * time.Hour))) }},
+		{8, "prunes", w.prune},
+		{8, "waits", func(*citizen) { w.passed += time.Duration(w.random.Int64N(int64(50 * time.Hour))) }},
 		{5, "restores", w.restore},
 		{3, "undoes", w.undo},
 		{3, "restarts", func(c *citizen) { c.restart() }},
@@ -280,6 +281,16 @@ func (w *world) remove(c *citizen) {
 		w.deleted[b.ID] = w.moments[b.ID]
 		delete(w.moments, b.ID)
 	}
+}
+
+// clear deletes all backups, and has what they hold vanish: other devices still know
+// them as those to build on.
+func (w *world) clear(c *citizen) {
+	for range c.list() {
+		w.remove(c)
+	}
+	w.passed += 25 * time.Hour
+	w.prune(c)
 }
 
 // undelete brings back one of the backups that can be.
