@@ -76,8 +76,17 @@ func (w *twin) end() {
 	call(w.cancel)
 }
 
-// Put implements [bucket.Bucket].
+// Put implements [bucket.Bucket]. Content that is not good for ever is read here: it
+// asks for the time, which is another one outside.
 func (o outside) Put(ctx context.Context, name string, content io.ReadSeeker) error {
+	if _, ok := content.(bucket.Perishable); ok {
+		_, seekErr := content.Seek(0, io.SeekStart)
+		data, err := io.ReadAll(content)
+		if err := errors.Join(seekErr, err); err != nil {
+			return err
+		}
+		content = bytes.NewReader(data)
+	}
 	w := newTwin(ctx)
 	defer w.end()
 	if _, ok := content.(bucket.Perishable); ok {
