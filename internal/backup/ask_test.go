@@ -114,7 +114,7 @@ func TestDeafBucket(t *testing.T) {
 		if took := time.Since(begin); took != 5*time.Second {
 			t.Errorf("the status took %v, want five seconds", took)
 		}
-		if n := runtime.NumGoroutine() - before; n > 50 {
+		if n := runtime.NumGoroutine() - before; n > 100 { // each of 200 left one once; a store may have some for its connections
 			t.Errorf("%d goroutines are left behind", n)
 		}
 		store.come()

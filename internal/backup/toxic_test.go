@@ -62,6 +62,7 @@ func TestToxics(t *testing.T) {
 			h.fill(18, 500_000)
 			first := h.create()
 			h.apply(doc("changed", "since", 100))
+			h.unbase() // so that there is something to send
 			digests := map[string]cairn.Digest{first.ID: first.Digest}
 
 			under := func(work func(context.Context) (cairn.Backup, error)) (b cairn.Backup, done bool) {
