@@ -407,8 +407,8 @@ func (h *house) checkTidy(restarted bool) {
 }
 
 // A sample chooses some of many trials that are alike: all with CAIRN_LONG, else
-// a share, of which the race detector and stores that are not in memory, being
-// slow, get a third.
+// a share, of which stores that are not in memory, being slow, get a third, and the
+// race detector a sixth.
 type sample struct{ *rand.Rand }
 
 // newSample returns one that a run with CAIRN_SEED draws again.
@@ -422,7 +422,10 @@ func (s sample) has(percent float64) bool {
 	if os.Getenv("CAIRN_LONG") != "" {
 		return true
 	}
-	if raced || !stores.InMemory() {
+	switch {
+	case raced:
+		percent /= 6
+	case !stores.InMemory():
 		percent /= 3
 	}
 	return s.Float64()*100 < percent

@@ -219,9 +219,12 @@ func TestAppendOnly(t *testing.T) {
 	store := stores.New(t)
 	h := openHouse(t, quickDir(t), store, func(cfg *backup.Config) { cfg.PartBytes = partBytes })
 	random := rand.New(rand.NewPCG(1, 2))
-	n := 0
+	n, backups := 0, 150
+	if raced || !stores.InMemory() {
+		backups = 50
+	}
 	parts := map[string]segment.Part{}
-	for range 150 {
+	for range backups {
 		for range 1 + random.IntN(1<<random.IntN(7)) {
 			h.apply(noise(random, fmt.Sprint("d", n), 300))
 			n++
