@@ -418,7 +418,7 @@ func (in *inspection) dropDeleted(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			there, err := askDuring(ctx, in.e, func() (bool, error) { return in.c.StillHas(ctx, in.backups[b].ID) })
+			there, err := askDuring(ctx, in.e, func() (bool, error) { return in.c.Has(ctx, in.backups[b].ID) })
 			in.mu.Lock()
 			defer in.mu.Unlock()
 			if gone[b] = !there; err != nil {

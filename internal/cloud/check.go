@@ -3,14 +3,12 @@ package cloud
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"sync"
 
 	"cairn"
-	"cairn/internal/bucket"
 	"cairn/internal/segment"
 )
 
@@ -99,22 +97,6 @@ func (c *Cloud) Fits(o segment.Object, size int64) error {
 		return c.Damaged(o.Name, fmt.Sprintf("it has %d bytes instead of %d", size, o.Size))
 	}
 	return nil
-}
-
-// StillHas asks whether a backup is there, readable or not.
-func (c *Cloud) StillHas(ctx context.Context, id string) (bool, error) {
-	name, ok := backupName(id)
-	if !ok {
-		return false, nil
-	}
-	_, err := c.cfg.Bucket.Head(ctx, name)
-	if errors.Is(err, bucket.ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, c.failure(ctx, "looking for", name, err)
-	}
-	return true, nil
 }
 
 // ReadManifests reads all manifests, several at once, whatever is in the cache. read

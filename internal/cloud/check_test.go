@@ -96,7 +96,7 @@ func TestReadManifests(t *testing.T) {
 		t.Errorf("unreadable are %v", unreadable)
 	}
 	for _, id := range append(want, "no backup", "0.1.0_20261123T072541.123456789Z") {
-		there, err := c.StillHas(t.Context(), id)
+		there, err := c.Has(t.Context(), id)
 		if err != nil || there != slices.Contains(want, id) {
 			t.Errorf("it has %s: %t, %v", id, there, err)
 		}
@@ -118,9 +118,9 @@ func TestCheckFailures(t *testing.T) {
 	c = d.open(t)
 	_, stock := c.Stock(t.Context())
 	_, manifests := c.ReadManifests(t.Context(), nil, func(cloud.Manifest) {})
-	_, has := c.StillHas(t.Context(), id)
+	_, has := c.Has(t.Context(), id)
 	present := c.Present(t.Context(), segment.Object{Name: c.PartName()})
-	for name, err := range map[string]error{"Stock": stock, "ReadManifests": manifests, "StillHas": has, "Present": present} {
+	for name, err := range map[string]error{"Stock": stock, "ReadManifests": manifests, "Has": has, "Present": present} {
 		if cairn.CodeOf(err) != cairn.CodeCloudLost || !errors.Is(err, bucket.ErrUnreachable) {
 			t.Errorf("%s returned %v", name, err)
 		}
