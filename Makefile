@@ -8,8 +8,9 @@ BIN     := bin/cairn
 S3      := bin/versitygw
 SYSTEMS := $(foreach os,linux darwin windows,$(os)/amd64 $(os)/arm64)
 
-# The end-to-end tests run the binary, which the test cache does not see.
-E2E = CAIRN_BIN='$(CURDIR)/$(BIN)' scripts/gotest.sh -count=1 ./test/...
+# The end-to-end tests run the binary, which the test cache does not see. Many
+# wait more than they work.
+E2E = CAIRN_BIN='$(CURDIR)/$(BIN)' scripts/gotest.sh -count=1 -parallel 4 ./test/...
 
 # The packages that keep in a store what they make.
 ENGINE = ./internal/backup ./internal/cloud

@@ -33,6 +33,7 @@ const restartTime = 15 * time.Second
 // folder, while clients write. What was acknowledged must be there, a request
 // without an answer was done as a whole or not at all, and the file is sound.
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	rounds := 30
 	if os.Getenv("CAIRN_LONG") != "" {
 		rounds = 300

@@ -31,6 +31,7 @@ const (
 // write: memory and WAL stay bounded, with a client that reads a byte a second
 // too, nobody waits for it, and a fast client gets each asset exactly once.
 func TestListIsStreamed(t *testing.T) {
+	t.Parallel()
 	d := harness.Start(t, harness.Options{})
 	for from := 0; from < listDocuments; from += 5000 {
 		postAssets(t, d.URL, from, from+5000, "first")

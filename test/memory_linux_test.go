@@ -22,6 +22,7 @@ import (
 // whatever the size of the database, wherever the cloud is and however many cores
 // there are.
 func TestBackupMemory(t *testing.T) {
+	t.Parallel()
 	tiny := 600_000
 	long := os.Getenv("CAIRN_LONG") != ""
 	if long {
