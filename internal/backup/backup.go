@@ -119,6 +119,7 @@ type Engine struct {
 
 	mu   sync.Mutex
 	gone map[string]bool // ids of bases that the cloud does not have any more
+	bad  map[string]bool // names of objects that were found damaged or missing
 	// baseChecked is when the objects of the newest base were looked for last.
 	baseChecked time.Time
 }
@@ -162,6 +163,7 @@ func New(cfg Config) *Engine {
 		checking:   make(chan struct{}, 1),
 		browsing:   make(chan struct{}, browsers),
 		gone:       map[string]bool{},
+		bad:        map[string]bool{},
 	}
 	e.connecting <- struct{}{}
 	return e

@@ -169,7 +169,7 @@ func (e *Engine) commit(ctx context.Context, c *cloud.Cloud, u *upload, report R
 func (e *Engine) note(ctx context.Context, c *cloud.Cloud, b cairn.Backup, held contents) {
 	err := e.cfg.Device.CountBackup(ctx, c.ID())
 	if b.Scope == cairn.ScopeAll {
-		from, baseErr := base(c, b, held)
+		from, baseErr := base(c, b, e.spoiled(held))
 		if baseErr == nil {
 			baseErr = e.cfg.Database.AddBase(ctx, b.Line, from)
 		}

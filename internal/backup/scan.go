@@ -56,7 +56,7 @@ func (e *Engine) newest(ctx context.Context, c *cloud.Cloud) (id string, held co
 			err = errors.New("it is newer than the database")
 		}
 		if err == nil {
-			return b.Backup, held, nil
+			return b.Backup, e.spoiled(held), nil
 		}
 		e.cfg.Log.Warn("a backup is not one to build on", "backup", b.Backup, "err", err)
 	}
@@ -164,6 +164,7 @@ func (u *upload) resume(ctx context.Context) ([]segment.Part, error) {
 	if stored < u.smallPart() { // not worth the calls
 		parts = nil
 	}
+	parts = u.e.sound(parts)
 	if len(parts) > 0 {
 		if parts, err = u.young(ctx, parts); err != nil {
 			return nil, err

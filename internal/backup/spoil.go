@@ -14,10 +14,19 @@ import (
 // spoil notes parts and indexes that were found damaged or missing with the bases
 // that use them. So the next creation writes what they hold anew, as far as the
 // database still has it, and takes none of them over.
+//
+// They are also remembered as long as the engine lives, for what has no such note: a
+// base that a creation adds which has begun before, those of the database that Undo
+// brings back, and the journal of a backup that could not be noted.
 func (e *Engine) spoil(ctx context.Context, c *cloud.Cloud, names []string) {
 	if len(names) == 0 {
 		return
 	}
+	e.mu.Lock()
+	for _, name := range names {
+		e.bad[name] = true
+	}
+	e.mu.Unlock()
 	ctx = context.WithoutCancel(ctx)
 	bases, err := e.cfg.Database.Bases(ctx, c.ID())
 	for _, b := range bases {
@@ -46,6 +55,30 @@ func (e *Engine) spoil(ctx context.Context, c *cloud.Cloud, names []string) {
 	if err != nil {
 		e.cfg.Log.Warn("damaged objects could not be noted here", "err", err)
 	}
+}
+
+// spoiled returns contents with all that is known to be bad of them.
+func (e *Engine) spoiled(held contents) contents {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for name := range e.bad {
+		if held.names(name) && !slices.Contains(held.Bad, name) {
+			held.Bad = append(held.Bad, name)
+		}
+	}
+	return held
+}
+
+// sound returns the parts that are not known to be bad.
+func (e *Engine) sound(parts []segment.Part) (sound []segment.Part) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, p := range parts {
+		if !e.bad[p.Name] {
+			sound = append(sound, p)
+		}
+	}
+	return sound
 }
 
 // names reports whether an object is one of the contents.

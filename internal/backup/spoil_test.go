@@ -1,9 +1,11 @@
 package backup_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,4 +114,68 @@ func TestCheckBase(t *testing.T) {
 	check("then", false, name)
 	h.create()
 	check("healed", false)
+}
+
+// TestSpoiledUnnoted has a part be found damaged while no base can be marked that the
+// next creation builds on, and not be taken over by that either.
+func TestSpoiledUnnoted(t *testing.T) {
+	for _, what := range []string{"an undone restoration", "a creation goes on", "the base was not noted"} {
+		t.Run(what, func(t *testing.T) {
+			store := stores.New(t)
+			var during func()
+			through := &rereading{Bucket: store, before: func(name string, _ int) {
+				if fn := during; fn != nil && strings.HasPrefix(name, "parts/") {
+					during = nil
+					fn()
+				}
+			}}
+			h := openHouse(t, quickDir(t), through, func(cfg *backup.Config) { cfg.PartBytes = 4 << 10 })
+			random := rand.New(rand.NewPCG(1, 2))
+			for n := range 100 {
+				h.apply(noise(random, fmt.Sprint("d", n), 200))
+			}
+			if what == "the base was not noted" {
+				h.step = func(name string, do func() error) error {
+					if name == "base.add" {
+						return noRoom()
+					}
+					return do()
+				}
+			}
+			b := h.create()
+			h.step = nil
+			c, m := h.manifest(b.ID)
+			parts, err := c.Parts(t.Context(), m.Segments[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if what == "an undone restoration" {
+				h.restore(b.ID)
+			}
+			bad := parts[2]
+			other := strings.NewReader(strings.Repeat("x", int(bad.Size)))
+			if err := errors.Join(store.Delete(t.Context(), bad.Name), store.Put(t.Context(), bad.Name, other)); err != nil {
+				t.Fatal(err)
+			}
+			find := func() {
+				if v := h.verified(b.ID, true); len(v.Damaged) != 1 {
+					t.Errorf("the damaged objects are %+v", v.Damaged)
+				}
+			}
+			switch what {
+			case "an undone restoration":
+				find()
+				h.undo()
+			case "a creation goes on":
+				h.apply(noise(random, "more", 200))
+				during = find
+				h.create()
+			default:
+				find()
+			}
+			if v := h.verified(h.create().ID, true); len(v.Damaged) > 0 {
+				t.Errorf("the next backup has the damaged objects %+v", v.Damaged)
+			}
+		})
+	}
 }
