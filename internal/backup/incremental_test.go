@@ -270,6 +270,41 @@ func TestAppendOnly(t *testing.T) {
 	}
 }
 
+// TestAppendOnlyCompressed is TestAppendOnly with documents that are compressed so well
+// that full parts are few bytes: to gather these would write them again as they are.
+func TestAppendOnlyCompressed(t *testing.T) {
+	const partBytes = 16 << 10
+	h := openHouse(t, quickDir(t), stores.New(t), func(cfg *backup.Config) { cfg.PartBytes = partBytes })
+	parts := map[string]segment.Part{}
+	for n := range 20 {
+		var docs []cairn.Document
+		for i := range 50 {
+			docs = append(docs, doc(fmt.Sprint("d", n, "-", i), "text", 1000))
+		}
+		h.apply(docs...)
+		c, m := h.manifest(h.create().ID)
+		for _, s := range m.Segments {
+			list, err := c.Parts(t.Context(), s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range list {
+				parts[p.Name] = p
+			}
+		}
+	}
+	var all, size int64
+	for _, p := range parts {
+		all, size = all+p.Plain, size+p.Size
+	}
+	if n := int64(len(parts)); size > n*partBytes/8 {
+		t.Errorf("parts have %d bytes", size/n)
+	}
+	if live := h.db.Stats(); all > live.Bytes*5/4 {
+		t.Errorf("%d bytes of lines were written for %d of documents", all, live.Bytes)
+	}
+}
+
 // TestGoesOn has a creation go on from what one before it has sent: one that failed,
 // one of a daemon that was killed since, and one whose last parts are gone.
 func TestGoesOn(t *testing.T) {

@@ -280,7 +280,7 @@ func (u *upload) candidates(from start, s span) (all []candidate) {
 	for i := s.first; i < min(s.end, len(from.held.Parts)); i++ {
 		for _, p := range from.held.Parts[i] {
 			rank := large
-			if p.Size < u.smallPart() {
+			if u.small(p) {
 				rank = small
 			}
 			if !slices.Contains(from.held.Bad, p.Name) {
@@ -296,6 +296,12 @@ func (u *upload) candidates(from start, s span) (all []candidate) {
 
 // smallPart is the size in bytes below which parts are gathered into larger ones.
 func (u *upload) smallPart() int64 { return int64(u.e.cfg.PartBytes) / smallShare }
+
+// small reports whether a part is gathered. One that is more than half full is not,
+// however well it is compressed: what is written in its place would hardly be larger.
+func (u *upload) small(p segment.Part) bool {
+	return p.Size < u.smallPart() && 2*p.Plain <= int64(u.e.cfg.PartBytes) && 2*(p.Documents+p.Deletions) <= maxRows
+}
 
 // follow does one step of a segment. The rows of a part that is there are read for
 // the catalog, which a segment of one part does not have.
