@@ -48,6 +48,7 @@ type Database interface {
 	Journal(ctx context.Context, cloud string) (entries [][]byte, err error)
 	BeginJournal(ctx context.Context, line, cloud string, keep []string) error
 	AddJournal(ctx context.Context, line, cloud, backup, part string, entry []byte) error
+	UseJournal(ctx context.Context, line, cloud string, parts []string, using string) error
 }
 
 // Device is the installation as the engine needs it. Package device describes

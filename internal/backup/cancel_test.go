@@ -123,6 +123,10 @@ func (n noted) AddJournal(ctx context.Context, line, cloud, backup, part string,
 	return n.h.do("note.part", func() error { return n.DB.AddJournal(ctx, line, cloud, backup, part, entry) })
 }
 
+func (n noted) UseJournal(ctx context.Context, line, cloud string, parts []string, using string) error {
+	return n.h.do("note.using", func() error { return n.DB.UseJournal(ctx, line, cloud, parts, using) })
+}
+
 // A diary is a history of jobs that nobody reads, in which each entry is a step
 // of a house.
 type diary struct{ h *house }

@@ -150,47 +150,62 @@ func (u *upload) resume(ctx context.Context) ([]segment.Part, error) {
 	if len(entries) == 0 {
 		return nil, nil
 	}
-	var parts []segment.Part
+	var sent []cloud.Sent
 	var stored int64
 	for _, entry := range entries {
-		var p segment.Part
+		var p cloud.Sent
 		if err := json.Unmarshal(entry, &p); err != nil || p.Validate() != nil {
 			u.e.cfg.Log.Warn("an entry in the journal of uploads is not one", "err", err)
 			continue
 		}
-		parts = append(parts, p)
+		sent = append(sent, p)
 		stored += p.Size
 	}
 	if stored < u.smallPart() { // not worth the calls
-		parts = nil
+		sent = nil
 	}
-	parts = u.e.sound(parts)
-	if len(parts) > 0 {
-		if parts, err = u.young(ctx, parts); err != nil {
+	var parts []segment.Part
+	var using string
+	if sent = u.e.sound(sent); len(sent) > 0 {
+		if parts, using, err = u.young(ctx, sent); err != nil {
 			return nil, err
 		}
 	}
-	keep := make([]string, len(parts))
-	for i, p := range parts {
-		keep[i] = p.Name
+	line := database.Stats().Line
+	err = database.BeginJournal(ctx, line, u.c.ID(), namesOf(parts))
+	if err == nil && len(parts) > 0 {
+		err = database.UseJournal(ctx, line, u.c.ID(), namesOf(parts), using)
 	}
-	if err := database.BeginJournal(ctx, database.Stats().Line, u.c.ID(), keep); err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil {
 		u.e.cfg.Log.Warn("the journal of uploads cannot be written", "err", err)
 	}
 	return parts, nil
 }
 
+// namesOf returns the names of parts.
+func namesOf(parts []segment.Part) []string {
+	names := make([]string, len(parts))
+	for i, p := range parts {
+		names[i] = p.Name
+	}
+	return names
+}
+
 // young returns the parts that are there, and that no prune may have found to be of
-// no use.
-func (u *upload) young(ctx context.Context, parts []segment.Part) ([]segment.Part, error) {
+// no use, and the checkpoint that names them.
+func (u *upload) young(ctx context.Context, sent []cloud.Sent) (young []segment.Part, using string, err error) {
 	if err := u.look(ctx); err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	name, err := u.c.Checkpoint(ctx, u.backup, nil, parts, u.fresh)
-	if err != nil {
-		return nil, err
+	var parts []segment.Part
+	for _, p := range sent {
+		parts = append(parts, p.Part)
 	}
-	return u.c.Young(ctx, name, parts)
+	if using, err = u.c.Checkpoint(ctx, u.backup, nil, parts, u.fresh); err != nil {
+		return nil, "", err
+	}
+	young, err = u.c.Young(ctx, using, sent)
+	return young, using, err
 }
 
 // scan reads what the backup needs of one moment of the database.
@@ -362,7 +377,7 @@ func (u *upload) refresh(ctx context.Context, age time.Duration) error {
 		}
 	}
 	u.mu.Unlock()
-	_, err := u.c.Checkpoint(ctx, b, u.kept, parts, u.fresh)
+	using, err := u.c.Checkpoint(ctx, b, u.kept, parts, u.fresh)
 	if err == nil && len(joined) > 0 {
 		_, err = u.c.Checkpoint(ctx, b, joined, nil, u.fresh)
 	}
@@ -370,6 +385,12 @@ func (u *upload) refresh(ctx context.Context, age time.Duration) error {
 		return err
 	}
 	u.fresh = next
+	if b.Scope != cairn.ScopeAll {
+		return nil
+	}
+	if err := u.e.cfg.Database.UseJournal(ctx, b.Line, u.c.ID(), namesOf(parts), using); err != nil && ctx.Err() == nil {
+		u.e.cfg.Log.Warn("the journal of uploads cannot be written", "err", err)
+	}
 	return nil
 }
 

@@ -70,7 +70,7 @@ func (e *Engine) spoiled(held contents) contents {
 }
 
 // sound returns the parts that are not known to be bad.
-func (e *Engine) sound(parts []segment.Part) (sound []segment.Part) {
+func (e *Engine) sound(parts []cloud.Sent) (sound []cloud.Sent) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, p := range parts {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -83,17 +84,28 @@ func tiled(parts []segment.Part) (segments []segment.Segment) {
 	return segments
 }
 
-// Young returns those of the parts that are there and were stored less than half
-// the grace before a checkpoint: then no prune has found them to be without a use
-// before the checkpoint gave them one. cairn.CodeStale says that the checkpoint itself
-// was removed, since that was so long ago.
-func (c *Cloud) Young(ctx context.Context, checkpoint string, parts []segment.Part) ([]segment.Part, error) {
+// A Sent is a part that a creation has sent, or goes on from, and the last checkpoint
+// that has named it since it was known to live, "" for none.
+type Sent struct {
+	segment.Part
+	Using string `json:"using,omitempty"`
+}
+
+// Young returns those of the parts that are there and were stored, or named by the
+// checkpoint that is told with them, less than half the grace before another
+// checkpoint: then no prune has found them to be without a use before that gave them
+// one. cairn.CodeStale says that it was removed itself, since that was so long ago.
+func (c *Cloud) Young(ctx context.Context, checkpoint string, parts []Sent) ([]segment.Part, error) {
 	now, err := c.cfg.Bucket.Head(ctx, checkpoint)
 	if errors.Is(err, bucket.ErrNotFound) {
 		return nil, c.swept(checkpoint, err)
 	}
 	if err != nil {
 		return nil, c.failure(ctx, "looking for", checkpoint, err)
+	}
+	used, err := c.youngUses(ctx, now.Modified, parts)
+	if err != nil {
+		return nil, err
 	}
 	young := make([]bool, len(parts))
 	g, ctx := errgroup.WithContext(ctx)
@@ -110,7 +122,7 @@ func (c *Cloud) Young(ctx context.Context, checkpoint string, parts []segment.Pa
 			if err != nil {
 				return c.failure(ctx, "looking for", p.Name, err)
 			}
-			young[i] = object.Size == p.Size && now.Modified.Sub(object.Modified) < c.grace/2
+			young[i] = object.Size == p.Size && (used[p.Using] || now.Modified.Sub(object.Modified) < c.grace/2)
 			return nil
 		})
 	}
@@ -120,8 +132,29 @@ func (c *Cloud) Young(ctx context.Context, checkpoint string, parts []segment.Pa
 	var there []segment.Part
 	for i, p := range parts {
 		if young[i] {
-			there = append(there, p)
+			there = append(there, p.Part)
 		}
 	}
 	return there, nil
+}
+
+// youngUses returns which of the checkpoints that have named parts are there and were
+// written less than half the grace before a time.
+func (c *Cloud) youngUses(ctx context.Context, now time.Time, parts []Sent) (map[string]bool, error) {
+	young := map[string]bool{"": false}
+	for _, p := range parts {
+		if _, known := young[p.Using]; known {
+			continue
+		}
+		young[p.Using] = false
+		if kind, _, _ := trashOf(p.Using); kind != trashCheckpoint {
+			continue
+		}
+		object, err := c.cfg.Bucket.Head(ctx, p.Using)
+		if err != nil && !errors.Is(err, bucket.ErrNotFound) {
+			return nil, c.failure(ctx, "looking for", p.Using, err)
+		}
+		young[p.Using] = err == nil && now.Sub(object.Modified) < c.grace/2
+	}
+	return young, nil
 }

@@ -11,6 +11,7 @@ import (
 	"cairn"
 	"cairn/internal/bucket"
 	"cairn/internal/bucket/fault"
+	"cairn/internal/cloud"
 	"cairn/internal/segment"
 	"cairn/test/stores"
 )
@@ -98,8 +99,8 @@ func TestYoung(t *testing.T) {
 	b := stores.New(t)
 	c := newDevice(t, b).open(t)
 	m := manifest(c, 1)
-	parts := []segment.Part{*m.Segments[0].Part}
-	name, err := c.Checkpoint(t.Context(), m.Backup, nil, parts, c.Fresh())
+	parts := []cloud.Sent{{Part: *m.Segments[0].Part}}
+	name, err := c.Checkpoint(t.Context(), m.Backup, nil, []segment.Part{parts[0].Part}, c.Fresh())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -128,6 +128,21 @@ func (d *DB) AddJournal(ctx context.Context, line, cloud, backup, part string, e
 	})
 }
 
+// UseJournal notes with parts in the journal that a checkpoint has named them: in
+// their entries, as using.
+func (d *DB) UseJournal(ctx context.Context, line, cloud string, parts []string, using string) error {
+	names, err := json.Marshal(append([]string{}, parts...))
+	if err != nil {
+		return err
+	}
+	return d.note(ctx, line, "journal.use", func(ctx context.Context, g *generation) error {
+		_, err := g.writer.ExecContext(ctx, `
+			UPDATE journal SET entry = json_set(entry, '$.using', ?) WHERE cloud = ? AND part IN (SELECT value FROM json_each(?))`,
+			using, cloud, string(names))
+		return err
+	})
+}
+
 // note runs fn in a write transaction that leaves the documents alone. With a
 // line that the live generation is not of, it does nothing.
 func (d *DB) note(ctx context.Context, line, step string, fn func(context.Context, *generation) error) error {

@@ -192,6 +192,10 @@ func TestJournal(t *testing.T) {
 	}
 	begin("2", "3", "'")
 	check("gone on with one", map[string]string{"2": all["2"], "3": all["3"]})
+	if err := db.UseJournal(t.Context(), line, "x", []string{"2", "3", "4"}, "c"); err != nil {
+		t.Fatalf("UseJournal: %v", err)
+	}
+	check("used", map[string]string{"2": `x b {"p":"2","using":"c"}`, "3": all["3"]})
 	begin()
 	check("begun anew", map[string]string{"3": all["3"]})
 	add("x", "4")
@@ -218,6 +222,7 @@ func TestNotesOfAnotherLine(t *testing.T) {
 		"AddBase":      db.AddBase(t.Context(), old, base("x", 2)),
 		"AddJournal":   db.AddJournal(t.Context(), old, "x", "b", "2", []byte(`{}`)),
 		"BeginJournal": db.BeginJournal(t.Context(), old, "x", nil),
+		"UseJournal":   db.UseJournal(t.Context(), old, "x", []string{"1"}, "c"),
 	} {
 		if err != nil {
 			t.Errorf("%s of a former line: %v", name, err)
