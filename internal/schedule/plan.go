@@ -134,7 +134,7 @@ func (p *plan) next() (at time.Time, why Trigger) {
 		}
 	}
 	other, cause := p.quieted(), TriggerChange
-	if p.failures > 0 {
+	if !p.retry.IsZero() {
 		// Else a store that cannot be reached would be asked at each pause of work.
 		other, cause = p.retry, TriggerRetry
 	}

@@ -196,3 +196,21 @@ func TestOverdue(t *testing.T) {
 		h.wait(9 * time.Hour)
 	})
 }
+
+// TestCanceledAfterAFailure holds that changes lead to backups again when somebody has
+// cancelled one that was tried once more.
+func TestCanceledAfterAFailure(t *testing.T) {
+	live(t, quiet(time.Minute, 0), func(h *house) {
+		h.takes, h.fails = 0, lost()
+		h.write()
+		h.wait(90 * time.Second)
+		h.fails = &cairn.Error{Code: cairn.CodeCanceled}
+		h.wait(time.Hour)
+		h.wantBegan("01-01 00:01:00", "01-01 00:02:00")
+		h.fails = nil
+		h.write()
+		h.wantNext("01-01 01:02:30", schedule.TriggerChange)
+		h.wait(2 * time.Minute)
+		h.wantBegan("01-01 01:02:30")
+	})
+}
