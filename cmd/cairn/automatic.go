@@ -77,6 +77,9 @@ func (d *daemonProcess) lastBase(ctx context.Context) (cairn.Base, bool, error) 
 // confirmBackup asks the cloud for a backup, and once a day whether all that it
 // consists of is there.
 func (d *daemonProcess) confirmBackup(ctx context.Context, id string) error {
+	if err := d.signedIn(); err != nil {
+		return err
+	}
 	if _, err := d.engine.Backup(ctx, id); err != nil {
 		return err
 	}
@@ -91,14 +94,22 @@ func (d *daemonProcess) confirmBackup(ctx context.Context, id string) error {
 	return err
 }
 
-// beginBackup begins an automatic backup, while the user is signed in.
+// signedIn returns an error of cairn.CodeSignedOut unless the user is signed in.
+func (d *daemonProcess) signedIn() error {
+	if d.device.SignedIn() {
+		return nil
+	}
+	return &cairn.Error{
+		Code:    cairn.CodeSignedOut,
+		Message: "The user is signed out, and backups are the user's.",
+		Hint:    "Sign in with POST /os/sign_in. It takes no password; documents stay as they are.",
+	}
+}
+
+// beginBackup begins an automatic backup.
 func (d *daemonProcess) beginBackup(ctx context.Context) (cairn.Watch, error) {
-	if !d.device.SignedIn() {
-		return nil, &cairn.Error{
-			Code:    cairn.CodeSignedOut,
-			Message: "The user is signed out, and backups are the user's.",
-			Hint:    "Sign in with POST /os/sign_in. It takes no password; documents stay as they are.",
-		}
+	if err := d.signedIn(); err != nil {
+		return nil, err
 	}
 	if _, err := d.engine.CheckBase(ctx); err != nil {
 		d.log.Warn("what the last backup consists of could not be looked for", "err", err)

@@ -8,8 +8,12 @@ import (
 )
 
 // tidyUp does what follows an automatic backup: it deletes the backups of this
-// device that the configured rules do not keep, and prunes the cloud.
+// device that the configured rules do not keep, and prunes the cloud, while the
+// user is signed in.
 func (d *daemonProcess) tidyUp(ctx context.Context) error {
+	if err := d.signedIn(); err != nil {
+		return err
+	}
 	if err := d.retain(ctx); err != nil {
 		return err
 	}
