@@ -48,9 +48,9 @@ func (s *Server) prune(w http.ResponseWriter, r *http.Request) error {
 	if _, err := readObject(r); err != nil {
 		return err
 	}
-	dry := r.URL.Query().Get("dry_run")
-	if dry != "" && dry != "true" && dry != "false" {
-		return &cairn.Error{Code: cairn.CodeInvalid, Message: "The parameter dry_run is " + cairn.Quote(dry) + ".", Hint: "It is true or false."}
+	dry, err := flag(r, "dry_run", false)
+	if err != nil {
+		return err
 	}
 	if err := s.cfg.Backups.Ready(r.Context()); err != nil {
 		return err
@@ -67,7 +67,7 @@ func (s *Server) prune(w http.ResponseWriter, r *http.Request) error {
 	defer wg.Wait()
 	defer cancel()
 	wg.Go(func() {
-		pruned, err := s.cfg.Backups.Prune(ctx, dry == "true", p.update)
+		pruned, err := s.cfg.Backups.Prune(ctx, dry, p.update)
 		if err != nil && s.life.Err() != nil {
 			err = shuttingDown()
 		}
@@ -77,7 +77,7 @@ func (s *Server) prune(w http.ResponseWriter, r *http.Request) error {
 	if media == "" {
 		return s.awaitPruned(w, r, p)
 	}
-	err := s.follow(r.Context(), p.state, s.writer(w, media))
+	err = s.follow(r.Context(), p.state, s.writer(w, media))
 	if err == nil && p.err != nil {
 		s.cfg.Log.Error("prune failed", "err", p.err) // its client has been told
 	}

@@ -63,6 +63,9 @@ func TestPruneRoutes(t *testing.T) {
 		{"POST", "/v1/cloud/prune?dry_run=false", "{}", nil, 200, prunedJSON, "ready,prune"},
 		{"POST", "/v1/cloud/prune?dry_run=true", "", nil, 200, strings.Replace(prunedJSON, "false", "true", 1), "ready,dry prune"},
 		{"POST", "/v1/cloud/prune?dry_run=yes", "", nil, 400, "", ""},
+		{"POST", "/v1/cloud/prune?dry_run=true;x", "", nil, 400, "", ""}, // it is not to prune
+		{"POST", "/v1/cloud/prune?dry_run=true%", "", nil, 400, "", ""},
+		{"POST", "/v1/cloud/prune?dry_run=false&dry_run=true", "", nil, 400, "", ""},
 		{"POST", "/v1/cloud/prune", "", late, 409, "", "ready"},
 	} {
 		f.err = test.err
