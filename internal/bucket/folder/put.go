@@ -81,7 +81,7 @@ func (b *Bucket) put(ctx context.Context, path string, content io.ReadSeeker) er
 	if err != nil {
 		return err
 	}
-	err = b.publish(ctx, temp, path)
+	err = b.publish(ctx, temp, path, perished(content))
 	_ = b.clean(temp) // the object stands or not, whatever this says; Tidy removes it too
 	if errors.Is(err, fs.ErrExist) {
 		return b.exists(path)
@@ -225,16 +225,34 @@ func (b *Bucket) clean(temp string) error {
 	return b.do(stepClean, func() error { return os.Remove(temp) })
 }
 
-// publish gives a synced file its name, unless something has it: that error is
-// fs.ErrExist.
-func (b *Bucket) publish(ctx context.Context, temp, path string) error {
+// perished returns what tells why content must not be stored any more. The computer
+// may have slept since it was read, and syncing it may take long.
+func perished(content io.ReadSeeker) func() error {
+	p, ok := content.(bucket.Perishable)
+	if !ok {
+		return func() error { return nil }
+	}
+	return func() error {
+		if err := p.Err(); err != nil {
+			return fmt.Errorf("%w: %w", errContent, err)
+		}
+		return nil
+	}
+}
+
+// publish gives a synced file its name, unless its content has perished, or
+// something has the name: that error is fs.ErrExist.
+func (b *Bucket) publish(ctx context.Context, temp, path string, perished func() error) error {
+	if err := perished(); err != nil {
+		return err
+	}
 	return b.do(stepPublish, func() error {
 		err := b.link(temp, path)
 		if unsupported(err) {
 			err = b.move(temp, path)
 		}
 		if unsupported(err) {
-			err = b.moveLocked(ctx, temp, path)
+			err = b.moveLocked(ctx, temp, path, perished)
 		}
 		return err
 	})
@@ -242,7 +260,7 @@ func (b *Bucket) publish(ctx context.Context, temp, path string) error {
 
 // moveLocked is for a file system that can only replace: all who store there
 // hold a lock while they look and move.
-func (b *Bucket) moveLocked(ctx context.Context, temp, path string) (err error) {
+func (b *Bucket) moveLocked(ctx context.Context, temp, path string, perished func() error) (err error) {
 	b.publishing.Lock()
 	defer b.publishing.Unlock()
 	lock, err := b.lock(ctx)
@@ -253,6 +271,9 @@ func (b *Bucket) moveLocked(ctx context.Context, temp, path string) (err error) 
 	if _, err := os.Lstat(path); err == nil {
 		return &fs.PathError{Op: "rename", Path: path, Err: fs.ErrExist}
 	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := perished(); err != nil {
 		return err
 	}
 	return os.Rename(temp, path)

@@ -253,7 +253,7 @@ func TestPublish(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := b.publish(t.Context(), temp, filepath.Join(b.Path(), "parts", "a")); !errors.Is(err, os.ErrExist) {
+			if err := b.publish(t.Context(), temp, filepath.Join(b.Path(), "parts", "a"), perished(nil)); !errors.Is(err, os.ErrExist) {
 				t.Errorf("publishing over an object: %v, want that it exists", err)
 			}
 			if err := os.Remove(temp); err != nil {
@@ -289,6 +289,58 @@ func raceOne(t *testing.T, b *Bucket, name string) {
 	}
 	if won != 1 {
 		t.Errorf("%d writers of one name won, want 1", won)
+	}
+}
+
+// perishing is content that perishes once a step has been done.
+type perishing struct {
+	*bytes.Reader
+	gone error
+}
+
+func (p *perishing) Err() error            { return p.gone }
+func (p *perishing) Unwrap() io.ReadSeeker { return p.Reader }
+
+// TestPerished holds that content is not stored any more that has perished since it
+// was read: the computer may have slept, or waited for the disk or for a lock.
+func TestPerished(t *testing.T) {
+	stale := errors.New("it is too late")
+	for _, test := range []struct {
+		name   string
+		locked bool
+		after  func(b *Bucket, perish func())
+	}{
+		{"synced", false, func(b *Bucket, perish func()) {
+			b.step = func(s step, do func() error) error {
+				defer func() {
+					if s == stepSync {
+						perish()
+					}
+				}()
+				return do()
+			}
+		}},
+		{"waiting for the lock", true, func(b *Bucket, perish func()) {
+			b.move = func(string, string) error {
+				perish()
+				return syscall.ENOSYS
+			}
+		}},
+	} {
+		b := create(t)
+		content := &perishing{Reader: bytes.NewReader([]byte("data"))}
+		if test.locked {
+			b.link = func(string, string) error { return syscall.ENOSYS }
+		}
+		test.after(b, func() { content.gone = stale })
+		if err := bucket.Create(t.Context(), b, "a", content); !errors.Is(err, stale) {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		b.step = nil
+		wantObjects(t, b, nil)
+		if left := slices.DeleteFunc(names(t, b.Path()), func(n string) bool { return n == lockName }); len(left) > 0 {
+			t.Errorf("%s: %q is left", test.name, left)
+		}
 	}
 }
 
