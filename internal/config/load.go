@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"cairn"
 )
@@ -59,6 +60,12 @@ func Path(file string, getenv func(string) string) (path string, named bool, err
 		return path, true, cairn.FileError("finding", file, err)
 	}
 	dir, err := os.UserConfigDir()
+	if err != nil && runtime.GOOS != "windows" {
+		// A relative XDG_CONFIG_HOME is as none, as its specification has it.
+		if dir, err = os.UserHomeDir(); err == nil {
+			dir = filepath.Join(dir, ".config")
+		}
+	}
 	if err != nil {
 		return "", false, &cairn.Error{
 			Code:    cairn.CodeNoPermission,

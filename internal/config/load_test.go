@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -144,5 +145,19 @@ func TestChecks(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"flag @never", "flag @never"}, seen); diff != "" {
 		t.Errorf("what the checks saw (-want +got):\n%s", diff)
+	}
+}
+
+// TestRelativeXDG holds that a relative XDG_CONFIG_HOME counts as none.
+func TestRelativeXDG(t *testing.T) {
+	if runtime.GOOS == "windows" || runtime.GOOS == "darwin" {
+		return // which do not know it
+	}
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("XDG_CONFIG_HOME", "relative")
+	got, named, err := config.Path("", environment("", nil))
+	if want := filepath.Join(home, ".config", "cairn", "config.toml"); got != want || named || err != nil {
+		t.Errorf("the file is %s, %t, %v, want %s", got, named, err, want)
 	}
 }
