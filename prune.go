@@ -14,7 +14,7 @@ func (c *Count) Add(bytes int64) {
 }
 
 // Pruned says what prune found in a cloud, and what it removed. Each part and
-// each index is in Live, Young or Dead.
+// each index is in Live, Young or Dead. All is 0 when it failed before it knew that.
 type Pruned struct {
 	DryRun bool // nothing was removed; ages are by the clock of this computer
 

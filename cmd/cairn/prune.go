@@ -87,8 +87,8 @@ func cloudPrune(c call, dry bool) error {
 		last = p
 	}
 	v.end()
-	if c.json || last.Result == nil {
-		return last.Err()
+	if c.json || last.Result == nil || *last.Result == (api.Pruned{DryRun: dry}) && last.Err() != nil {
+		return last.Err() // it did not come so far as to know
 	}
 	if err := printPruned(c.out, *last.Result); err != nil {
 		return err
@@ -103,14 +103,14 @@ func printPruned(w io.Writer, r api.Pruned) error {
 	if r.DryRun {
 		verb, dead, trash = "would be removed", r.Dead, r.Trash
 	}
-	if _, err := fmt.Fprintf(w, `needed       %s, by %d backups
+	if _, err := fmt.Fprintf(w, `needed       %s, by %s
 kept for now %s, younger than the grace time
-%s %s, and %d objects of deletions
-`, objectsText(r.Live), r.Backups, objectsText(r.Young), verb, objectsText(dead), trash); err != nil {
+%s %s, and %s of deletions
+`, objectsText(r.Live), counted(r.Backups, "backup"), objectsText(r.Young), verb, objectsText(dead), counted(trash, "object")); err != nil {
 		return err
 	}
 	if r.Foreign > 0 {
-		if _, err := fmt.Fprintf(w, "foreign      %d objects, which cairn leaves alone\n", r.Foreign); err != nil {
+		if _, err := fmt.Fprintf(w, "foreign      %s, left alone by cairn\n", counted(r.Foreign, "object")); err != nil {
 			return err
 		}
 	}
@@ -118,7 +118,7 @@ kept for now %s, younger than the grace time
 }
 
 func objectsText(c api.Count) string {
-	return fmt.Sprintf("%d objects of %s", c.Objects, bytesText(c.Bytes))
+	return fmt.Sprintf("%s of %s", counted(c.Objects, "object"), bytesText(c.Bytes))
 }
 
 // A pruneView shows a person how far prune is: on a terminal as a bar, elsewhere as

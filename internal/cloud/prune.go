@@ -31,8 +31,9 @@ type PruneOptions struct {
 //
 // It removes nothing at all unless it has read every manifest and index that counts:
 // cairn.CodeDamaged and CodeFormatTooNew name what is in the way. CodeStale says
-// that looking took too long. When a removal fails, or ctx ends, what was removed
-// until then is told with the error; the rest waits for the next time.
+// that looking took too long. Then the result is empty. When a removal fails, or ctx
+// ends, what was removed until then is told with the error; the rest waits for the
+// next time.
 //
 // docs/format.md has the rules, and why no listed backup ever loses an object.
 func (c *Cloud) Prune(ctx context.Context, o PruneOptions) (cairn.Pruned, error) {
@@ -58,6 +59,7 @@ type pruning struct {
 	trash  trashcan
 	listed map[string]bool // ids in backups/
 	found  int64           // objects listed
+	looked bool            // all that counts was read
 
 	foreign int64
 	emptied int64
@@ -101,6 +103,7 @@ func (p *pruning) run(ctx context.Context) error {
 	if err := p.look(ctx); err != nil {
 		return err
 	}
+	p.looked = true
 	if p.dry {
 		return nil
 	}

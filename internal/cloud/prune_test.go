@@ -277,6 +277,9 @@ func TestPruneBlocked(t *testing.T) {
 					continue
 				}
 				wantError(t, err, test.code, "Nothing was deleted", object)
+				if got != (cairn.Pruned{DryRun: dry}) {
+					t.Errorf("without knowing what is needed, it tells of %+v", got)
+				}
 				if diff := cmp.Diff(before, content(t, &y.store)); diff != "" {
 					t.Errorf("it changed (-before +after):\n%s", diff)
 				}

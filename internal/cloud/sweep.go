@@ -146,8 +146,12 @@ func (p *pruning) expiredTrash() (all [][]string) {
 	return all
 }
 
-// result returns what is known by now.
+// result returns what is known: nothing before all that counts was read, since what
+// is needed would pass for what is not.
 func (p *pruning) result() cairn.Pruned {
+	if !p.looked {
+		return cairn.Pruned{DryRun: p.dry}
+	}
 	r := cairn.Pruned{
 		DryRun: p.dry, Deleted: p.deleted, Backups: p.backups,
 		Emptied: p.emptied, Foreign: p.foreign + p.trash.foreign,
