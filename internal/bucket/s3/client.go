@@ -7,11 +7,8 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
-	"os"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -24,17 +21,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/logging"
-)
 
-const (
-	// dialTime is how long a connection may take to come about.
-	dialTime = 10 * time.Second
-	// stallTime is how long a connection in use may stand still. What it has sent
-	// may wait in the buffers of the system and of proxies for its share of a slow
-	// line: 16 parts of 2 MB for half a minute at 1 MB/s.
-	stallTime = time.Minute
-	// idleConnections is how many connections are kept for the next calls.
-	idleConnections = 64
+	"cairn/internal/bucket/remote"
 )
 
 // newClient returns the client of a store: credentials and whatever else the
@@ -77,7 +65,7 @@ func newClient(ctx context.Context, l Location, stall time.Duration) (*awss3.Cli
 			o.UsePathStyle = true // a name for each bucket is what AWS has
 		}
 		if own, ok := o.HTTPClient.(*awshttp.BuildableClient); ok { // with what the configuration adds to it
-			o.HTTPClient = guard{&http.Client{Transport: own.GetTransport(), CheckRedirect: stay}}
+			o.HTTPClient = guard{&http.Client{Transport: own.GetTransport(), CheckRedirect: remote.Stay}}
 		} else {
 			o.HTTPClient = guard{o.HTTPClient}
 		}
@@ -99,27 +87,9 @@ func (s signer) SignHTTP(ctx context.Context, c aws.Credentials, r *http.Request
 	return s.HTTPSignerV4.SignHTTP(ctx, c, r, hash, service, region, at, options...)
 }
 
-// stay has no redirection followed: what is signed for one host is of no use to
-// another, which must not be believed either.
-func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-
-// httpClient returns a client whose connections end when they stand still. It
-// speaks HTTP/1.1: there, one that stands still is one call that does.
+// httpClient returns a client whose connections end when they stand still.
 func httpClient(stall time.Duration) *awshttp.BuildableClient {
-	dialer := &net.Dialer{Timeout: dialTime, KeepAlive: stallTime / 4}
-	return awshttp.NewBuildableClient().WithReadTimeout(0).WithTransportOptions(func(t *http.Transport) {
-		t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-			c, err := dialer.DialContext(ctx, network, address)
-			if err != nil {
-				return nil, err
-			}
-			return &lively{Conn: c, stall: stall}, nil
-		}
-		t.MaxIdleConns, t.MaxIdleConnsPerHost = idleConnections, idleConnections
-		t.ForceAttemptHTTP2 = false
-		t.Protocols = new(http.Protocols)
-		t.Protocols.SetHTTP1(true)
-	})
+	return awshttp.NewBuildableClient().WithReadTimeout(0).WithTransportOptions(func(t *http.Transport) { remote.Guard(t, stall) })
 }
 
 // onceForTheClock has a call that was refused because of a wrong clock done
@@ -147,7 +117,7 @@ func (c chain) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	}
 	if process, ok := errors.AsType[*processcreds.ProviderError](err); ok {
 		// Its text may quote what was printed, secrets too.
-		err = errors.New("credential_process: " + innermost(process).Error())
+		err = errors.New("credential_process: " + remote.Innermost(process).Error())
 	}
 	return found, &credentialsError{err}
 }
@@ -157,61 +127,8 @@ type credentialsError struct{ err error }
 func (e *credentialsError) Error() string { return "finding credentials: " + e.err.Error() }
 func (e *credentialsError) Unwrap() error { return e.err }
 
-// A lively connection fails when for some time nothing could be read from it nor
-// written to it. Reading goes on all the time, while the next answer is waited
-// for too, so that what is written counts for both.
-type lively struct {
-	net.Conn
-	stall   time.Duration
-	stalled atomic.Bool // it stood still, and is of no more use
-}
-
-// errStall is what a connection fails with that stood still.
-var errStall = errors.New("the connection stands still")
-
-// Read implements net.Conn.
-func (c *lively) Read(p []byte) (int, error) {
-	c.live()
-	n, err := c.Conn.Read(p)
-	return n, c.explain(err)
-}
-
-// Write implements net.Conn. A large p is written in pieces, each of which counts.
-func (c *lively) Write(p []byte) (n int, err error) {
-	const most = 64 << 10
-	for err == nil && n < len(p) {
-		var m int
-		c.live()
-		m, err = c.Conn.Write(p[n:min(len(p), n+most)])
-		n += m
-	}
-	c.live()
-	return n, c.explain(err)
-}
-
-// live has the time begin anew.
-func (c *lively) live() {
-	if !c.stalled.Load() {
-		_ = c.SetDeadline(time.Now().Add(c.stall)) // if it is closed, what follows says so
-	}
-}
-
-// explain returns errStall for whatever comes of a connection that stood still: it
-// is closed for one side when the other has found out.
-func (c *lively) explain(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		c.stalled.Store(true)
-	}
-	if err != nil && c.stalled.Load() {
-		return errStall
-	}
-	return err
-}
-
-// errNotStore is what a guard says.
-type errNotStore struct{ said string }
-
-func (e *errNotStore) Error() string { return "this is no answer of an S3 store: " + e.said }
+// notStore returns the error of an answer that is none of a store.
+func notStore(said string) error { return &remote.NotStoreError{Said: said} }
 
 // A guard lets no answer through that says that all is well and does not come
 // from an S3 store: what a proxy says of itself must not pass for an object, nor
@@ -269,40 +186,40 @@ func check(request *http.Request, response *http.Response) error {
 	switch status := response.StatusCode; {
 	case status/100 == 2:
 	case status == http.StatusNotImplemented && !isError(request, response):
-		return &errNotStore{said} // what a store does not know, it must say itself
+		return notStore(said) // what a store does not know, it must say itself
 	case status >= 500, status == http.StatusTooManyRequests, status == http.StatusRequestTimeout:
 		return nil // whoever says so: it may be over by the next try
-	case isPage(response.Header.Get("Content-Type")):
-		return &errNotStore{said} // an error of a store is XML, or has no body
+	case remote.IsPage(response.Header.Get("Content-Type")):
+		return notStore(said) // an error of a store is XML, or has no body
 	case status == http.StatusNotFound && !isError(request, response):
-		return &errNotStore{said} // and so with what is not there
+		return notStore(said) // and so with what is not there
 	default:
 		return nil
 	}
 	if request.Method == http.MethodDelete && response.StatusCode != http.StatusNoContent {
-		return &errNotStore{said + ", for a deletion"}
+		return notStore(said + ", for a deletion")
 	}
 	if object && response.StatusCode != http.StatusOK {
-		return &errNotStore{said + ", for a whole object"}
+		return notStore(said + ", for a whole object")
 	}
 	if object && response.ContentLength < 0 {
-		return &errNotStore{said + ", of no length"} // it could end anywhere
+		return notStore(said + ", of no length") // it could end anywhere
 	}
 	if request.Method != http.MethodDelete && !list && response.Header.Get("ETag") == "" {
-		return &errNotStore{said + ", without an ETag"}
+		return notStore(said + ", without an ETag")
 	}
-	if isPage(response.Header.Get("Content-Type")) {
-		return &errNotStore{said}
+	if remote.IsPage(response.Header.Get("Content-Type")) {
+		return notStore(said)
 	}
 	if request.Method == http.MethodHead {
 		return nil
 	}
 	start := peek(response)
 	switch {
-	case isPage(http.DetectContentType(start)):
-		return &errNotStore{said}
+	case remote.IsPage(http.DetectContentType(start)):
+		return notStore(said)
 	case list && !bytes.Contains(start, []byte("<ListBucketResult")):
-		return &errNotStore{said + ", in place of a list"}
+		return notStore(said + ", in place of a list")
 	}
 	return nil
 }
@@ -320,8 +237,6 @@ func peek(response *http.Response) []byte {
 	response.Body = &joined{body, response.Body}
 	return start
 }
-
-func isPage(contentType string) bool { return strings.HasPrefix(contentType, "text/html") }
 
 // joined is a body whose start was looked at.
 type joined struct {

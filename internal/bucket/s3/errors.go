@@ -2,8 +2,6 @@ package s3
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -11,13 +9,13 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"cairn/internal/bucket"
+	"cairn/internal/bucket/remote"
 )
 
 // classes are the errors that stores answer with, by their code. Source: AWS,
@@ -83,11 +81,7 @@ func describe(ctx context.Context, doing, what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	err = classify(err)
-	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
-		err = fmt.Errorf("%w: %w", ended, err)
-	}
-	return fmt.Errorf("%s %s: %w", doing, what, err)
+	return remote.Describe(ctx, doing, what, classify(err))
 }
 
 // classify wraps an error of a call in that of package bucket.
@@ -102,7 +96,7 @@ func classify(err error) error {
 	response := responseOf(err)
 	if response != nil {
 		answer.Said = strconv.Itoa(response.HTTPStatusCode())
-		answer.After = after(response.Response.Header)
+		answer.After = remote.After(response.Response.Header)
 	}
 	api, _ := errors.AsType[smithy.APIError](err)
 	if api != nil {
@@ -119,9 +113,9 @@ func classify(err error) error {
 		answer.Class = bucket.ErrRegion
 		answer.Said = "it is in " + region
 	case answer.Class == nil && response != nil:
-		answer.Class = classOf(response.HTTPStatusCode())
+		answer.Class = remote.ClassOf(response.HTTPStatusCode())
 	case answer.Class == nil:
-		return network(err)
+		return remote.Network(err)
 	}
 	if answer.Class == bucket.ErrRejected && api != nil && api.ErrorMessage() != "" {
 		answer.Said += fmt.Sprintf(" %.200q", api.ErrorMessage())
@@ -137,31 +131,6 @@ func responseOf(err error) *smithyhttp.ResponseError {
 		return nil
 	}
 	return response
-}
-
-// classOf returns the class of an answer without a code that is known.
-func classOf(status int) error {
-	switch {
-	case status == http.StatusNotFound:
-		return bucket.ErrNotFound
-	case status == http.StatusUnauthorized:
-		return bucket.ErrSecret
-	case status == http.StatusForbidden:
-		return bucket.ErrRefused
-	case status == http.StatusPreconditionFailed:
-		return bucket.ErrExists
-	case status == http.StatusInsufficientStorage:
-		return bucket.ErrFull
-	case status == http.StatusRequestTimeout:
-		return bucket.ErrUnreachable
-	case status == http.StatusTooManyRequests, status == http.StatusConflict, status == http.StatusTooEarly, status == http.StatusMisdirectedRequest, status >= 500 && status != http.StatusNotImplemented:
-		return bucket.ErrBusy
-	case status/100 == 3:
-		return bucket.ErrNotStore
-	case status/100 == 2:
-		return bucket.ErrUnreachable // the body of the answer is not whole
-	}
-	return bucket.ErrRejected
 }
 
 // regionOf returns the region in which a store says that the bucket is; "" if it
@@ -197,47 +166,16 @@ func skewed(err error) bool {
 	return ok && isAPI && again.RetryableError()
 }
 
-// after returns for how long a store wants to be left alone; 0 if it does not
-// say. Source: RFC 9110, section 10.2.3.
-func after(header http.Header) time.Duration {
-	text := header.Get("Retry-After")
-	if seconds, err := strconv.Atoi(text); err == nil && seconds > 0 {
-		return time.Duration(min(seconds, 24*60*60)) * time.Second
-	}
-	if at, err := http.ParseTime(text); err == nil {
-		return max(0, time.Until(at))
-	}
-	return 0
-}
-
-// network wraps an error of a call that the store did not answer, or not in full.
-func network(err error) error {
-	class := bucket.ErrUnreachable
-	notStore, isNotStore := errors.AsType[*errNotStore](err)
-	_, dns := errors.AsType[*net.DNSError](err)
-	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && !isTimeout(err):
-		return err
-	case isNotStore:
-		return &bucket.Answer{Class: bucket.ErrNotStore, Said: notStore.said, Err: err}
-	case dns:
-		class = bucket.ErrHost
-	case isTLS(err):
-		class = bucket.ErrTLS
-	}
-	return &bucket.Answer{Class: class, Said: reason(err), Err: err}
-}
-
 // noCredentials wraps an error of finding credentials.
 func noCredentials(err error) error {
-	answer := &bucket.Answer{Class: bucket.ErrNoCredentials, Said: reason(err), Err: err}
+	answer := &bucket.Answer{Class: bucket.ErrNoCredentials, Said: remote.Reason(err), Err: err}
 	switch text := err.Error(); { // most of these errors have no type
 	case strings.Contains(text, "no EC2 IMDS role"): // the last place that is looked at
 		answer.Said = "neither the environment nor the files of the AWS tools have any"
-	case responseOf(err) != nil && bucket.Transient(classOf(responseOf(err).HTTPStatusCode())): // of a service that hands them out
-		answer.Class = classOf(responseOf(err).HTTPStatusCode())
+	case responseOf(err) != nil && bucket.Transient(remote.ClassOf(responseOf(err).HTTPStatusCode())): // of a service that hands them out
+		answer.Class = remote.ClassOf(responseOf(err).HTTPStatusCode())
 	case responseOf(err) == nil && isNetwork(err): // that service does not answer
-		return network(err)
+		return remote.Network(err)
 	case strings.Contains(text, "SSO token"), strings.Contains(text, "SSO session"):
 		answer.Class, answer.Said = bucket.ErrExpired, "that of SSO, or it has not begun"
 	}
@@ -249,61 +187,7 @@ func isNetwork(err error) bool {
 	_, op := errors.AsType[*net.OpError](err)
 	_, dns := errors.AsType[*net.DNSError](err)
 	_, send := errors.AsType[*smithyhttp.RequestSendError](err)
-	return op || dns || send || errors.Is(err, errStall)
-}
-
-// isTimeout reports whether a connection stood still for too long; the end of a
-// context is no such thing.
-func isTimeout(err error) bool {
-	op, ok := errors.AsType[*net.OpError](err)
-	return ok && op.Timeout()
-}
-
-// isTLS reports whether a connection failed for its certificate, or because one
-// side speaks TLS and the other does not.
-func isTLS(err error) bool {
-	_, verification := errors.AsType[*tls.CertificateVerificationError](err)
-	_, header := errors.AsType[tls.RecordHeaderError](err)
-	op, isOp := errors.AsType[*net.OpError](err)
-	alert := isOp && op.Op == "remote error" && !isPassing(op.Err.Error()) // the other side's, as crypto/tls has it
-	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
-	_, name := errors.AsType[x509.HostnameError](err)
-	_, invalid := errors.AsType[x509.CertificateInvalidError](err)
-	return verification || header || alert || authority || name || invalid || errors.Is(err, http.ErrSchemeMismatch)
-}
-
-// isPassing reports whether a TLS alert is about what was sent, and not about who
-// sent it: bytes that changed on their way, or a fault of the other side.
-func isPassing(alert string) bool {
-	return strings.Contains(alert, "bad record MAC") || strings.Contains(alert, "internal error")
-}
-
-// reason returns the innermost error that says something to a person.
-func reason(err error) string {
-	if dns, ok := errors.AsType[*net.DNSError](err); ok {
-		return "the host " + dns.Name + " is not known"
-	}
-	if verification, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return verification.Err.Error()
-	}
-	if errors.Is(err, errStall) {
-		return errStall.Error()
-	}
-	if op, ok := errors.AsType[*net.OpError](err); ok {
-		return op.Err.Error()
-	}
-	if send, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
-		err = send.Err
-	}
-	return innermost(err).Error()
-}
-
-// innermost returns the last error of a chain.
-func innermost(err error) error {
-	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
-		err = inner
-	}
-	return err
+	return op || dns || send || errors.Is(err, remote.ErrStall)
 }
 
 // configError wraps an error of reading the configuration.

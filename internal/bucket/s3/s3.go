@@ -15,7 +15,6 @@ import (
 	"io"
 	"iter"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +26,7 @@ import (
 	"gocloud.dev/blob/s3blob"
 
 	"cairn/internal/bucket"
+	"cairn/internal/bucket/remote"
 )
 
 // A Bucket keeps its objects in a bucket of a store. Where names are below the
@@ -44,7 +44,7 @@ type Bucket struct {
 // The error is ErrNoCredentials when the configuration of the AWS tools lacks
 // the profile, or cannot be read.
 func Open(ctx context.Context, l Location) (*Bucket, error) {
-	return OpenImpatient(ctx, l, stallTime)
+	return OpenImpatient(ctx, l, remote.StallTime)
 }
 
 // OpenImpatient is Open with another time than a minute for which a connection
@@ -77,30 +77,7 @@ func (b *Bucket) Get(ctx context.Context, name string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, describe(ctx, "opening", name, err)
 	}
-	return &body{ctx, name, r}, nil
-}
-
-// A body names the object in its errors.
-type body struct {
-	ctx  context.Context
-	name string
-	r    *blob.Reader
-}
-
-func (b *body) Read(p []byte) (int, error) {
-	if b.ctx.Err() != nil {
-		return 0, describe(b.ctx, "reading", b.name, b.ctx.Err())
-	}
-	n, err := b.r.Read(p)
-	if err != nil && err != io.EOF {
-		err = describe(b.ctx, "reading", b.name, err)
-	}
-	return n, err
-}
-
-func (b *body) Close() error {
-	_ = b.r.Close() // it was only read
-	return nil
+	return remote.NewBody(ctx, name, r, classify), nil
 }
 
 // Head implements [bucket.Bucket].
@@ -145,22 +122,7 @@ func second(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 
 // List implements [bucket.Bucket].
 func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[bucket.Object, error] {
-	return func(yield func(bucket.Object, error) bool) {
-		last := ""
-		for object, err := range b.list(ctx, prefix) {
-			if err == nil && object.Name <= last {
-				err = fmt.Errorf("listing %q: %w: %s comes behind %s", prefix, bucket.ErrRejected, object.Name, last)
-			}
-			if err != nil {
-				yield(bucket.Object{}, err)
-				return
-			}
-			last = object.Name
-			if bucket.ValidateName(object.Name) == nil && !yield(object, nil) {
-				return
-			}
-		}
-	}
+	return remote.Ours(b.list(ctx, prefix), prefix)
 }
 
 // list yields all that is there, whatever it is named. It asks the client below
@@ -174,7 +136,7 @@ func (b *Bucket) list(ctx context.Context, prefix string) iter.Seq2[bucket.Objec
 			if err == nil && aws.ToBool(page.IsTruncated) {
 				next = aws.ToString(page.NextContinuationToken)
 				if next == "" || next == aws.ToString(input.ContinuationToken) {
-					err = &bucket.Answer{Class: bucket.ErrRejected, Said: "a list that is cut off does not tell how it goes on", Err: errors.New("no other continuation token")}
+					err = remote.CutOff()
 				}
 			}
 			err = describe(ctx, "listing", fmt.Sprintf("%q", prefix), err)
@@ -203,24 +165,7 @@ func (b *Bucket) list(ctx context.Context, prefix string) iter.Seq2[bucket.Objec
 // that no object of ours can be named like, or "". An empty object whose name
 // ends in a slash, as consoles make for folders, does not count.
 func (b *Bucket) Foreign(ctx context.Context, prefix string) (string, error) {
-	const most = 1000
-	seen := 0
-	if prefix != "" {
-		prefix += "/"
-	}
-	for object, err := range b.list(ctx, prefix) {
-		if err != nil {
-			return "", err
-		}
-		isFolder := object.Size == 0 && strings.HasSuffix(object.Name, "/")
-		if !isFolder && bucket.ValidateName(object.Name) != nil {
-			return object.Name, nil
-		}
-		if seen++; seen == most {
-			break
-		}
-	}
-	return "", nil
+	return remote.Foreign(b.list(ctx, remote.Below(prefix)))
 }
 
 // Delete implements [bucket.Bucket].
