@@ -87,7 +87,7 @@ func TestStoreErrors(t *testing.T) {
 			url: behind(func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 				fmt.Fprint(w, "<html><body>Welcome to this hotel</body></html>")
 			}),
-			status: 500, code: cairn.CodeNotStore, says: "Something else than an S3 store answers", hint: "proxy",
+			status: 500, code: cairn.CodeNotStore, says: "Something else than a store answers", hint: "proxy",
 		},
 		"too many requests": {
 			url: refuse(429, "TooManyRequests"), status: 500, code: cairn.CodeCloudBusy, says: "cannot take requests now (", hint: "later",

@@ -13,7 +13,6 @@ import (
 	"cairn/internal/backup"
 	"cairn/internal/bucket"
 	"cairn/internal/bucket/folder"
-	"cairn/internal/bucket/s3"
 	"cairn/internal/cloud"
 	"cairn/internal/durable"
 	"cairn/internal/jobs"
@@ -96,7 +95,7 @@ func (d *daemonProcess) connect(ctx context.Context) (*cloud.Cloud, error) {
 	}
 	open := d.openFolder
 	if d.place.path == "" {
-		open = d.openS3
+		open = d.openBucket
 	}
 	store, err := open(ctx, known)
 	if err != nil {
@@ -154,35 +153,6 @@ type store struct {
 // expectsCloud reports whether there must be a cloud in the place: whoever gives its
 // key has seen it, and may have mistyped the place.
 func (d *daemonProcess) expectsCloud() bool { return d.identity != nil && d.place.given }
-
-// openS3 opens the bucket of the cloud. Credentials are read anew each time.
-func (d *daemonProcess) openS3(ctx context.Context, _ string) (store, error) {
-	b, err := s3.Open(ctx, d.place.s3)
-	if err != nil {
-		return store{}, cloud.Failure(ctx, d.place.url, err)
-	}
-	if d.bucket != nil {
-		d.bucket.Close() // what it was of use for is over
-	}
-	d.bucket = b
-	prefix := d.place.s3.Prefix
-	var outer []cloud.Place
-	for _, at := range d.place.s3.Outer() {
-		outer = append(outer, cloud.Place{URL: at.String(), Bucket: bucket.Retry(bucket.Prefix(b, at.Prefix), bucket.Policy{})})
-	}
-	return store{
-		bucket: bucket.Prefix(b, prefix),
-		foreign: func(ctx context.Context) (name string, err error) {
-			err = bucket.Try(ctx, bucket.Policy{}, func() error {
-				name, err = b.Foreign(ctx, prefix)
-				return err
-			})
-			return name, err
-		},
-		outer: outer,
-		tidy:  func(context.Context, time.Duration) (int, error) { return 0, nil }, // an object is there whole, or not
-	}, nil
-}
 
 // openFolder opens the folder of the cloud. It makes the default one, and the
 // last part of one that was given. Where a cloud is expected, the folder must be

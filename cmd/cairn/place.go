@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"net/url"
 	"path/filepath"
 	"runtime"
@@ -10,6 +9,8 @@ import (
 	"strings"
 
 	"cairn"
+	"cairn/internal/bucket/azure"
+	"cairn/internal/bucket/gcs"
 	"cairn/internal/bucket/s3"
 )
 
@@ -24,24 +25,25 @@ var ownFolders = []string{".", "generations", keysFolder, spoolFolder}
 
 // A place is where a cloud is: a folder, or a bucket of a store.
 type place struct {
-	path  string      // of the folder, absolute; "" for a bucket
-	s3    s3.Location // of the bucket
-	url   string
-	local bool   // it is in the data folder
-	key   string // that device.db knows it by: the url, or where it is in the data folder, which may be moved
-	given bool   // by the user, who may have mistyped it
+	path   string       // of the folder, absolute; "" for a bucket
+	bucket bucketOpener // nil for a folder
+	url    string
+	local  bool   // it is in the data folder
+	key    string // that device.db knows it by: the url, or where it is in the data folder, which may be moved
+	given  bool   // by the user, who may have mistyped it
 }
 
-// parsePlace reads what the user gave for --cloud: a path, a file URL, or an s3
-// URL. The default is in the data folder.
+// parsePlace reads what the user gave for --cloud: a path, a file URL, or the URL
+// of a bucket. The default is in the data folder.
 func parsePlace(given, data string) (place, error) {
 	path := given
-	if strings.HasPrefix(given, "s3:") {
-		l, err := s3.ParseURL(given)
-		if err != nil {
-			return place{}, usageError{fmt.Errorf("the cloud %s: %w", shown(given), err)}
-		}
-		return place{s3: l, url: l.String(), key: l.Place(), given: true}, nil
+	switch {
+	case strings.HasPrefix(given, "s3:"):
+		return bucketPlace(given, s3.ParseURL, s3.Open)
+	case strings.HasPrefix(given, "gs:"):
+		return bucketPlace(given, gcs.ParseURL, gcs.Open)
+	case strings.HasPrefix(given, "azblob:"):
+		return bucketPlace(given, azure.ParseURL, azure.Open)
 	}
 	switch u, err := url.Parse(given); {
 	case given == "":
@@ -104,5 +106,5 @@ func shown(given string) string {
 }
 
 func badPlace(given string) error {
-	return usageError{errors.New("the cloud " + shown(given) + " is no place for one: it is a path, file:///absolute/path, or s3://bucket/prefix")}
+	return usageError{errors.New("the cloud " + shown(given) + " is no place for one: it is a path, file:///absolute/path, s3://bucket/prefix, gs://bucket/prefix, or azblob://container/prefix?storage_account=account")}
 }

@@ -22,7 +22,6 @@ import (
 	"cairn/api"
 	"cairn/internal/asset"
 	"cairn/internal/backup"
-	"cairn/internal/bucket/s3"
 	"cairn/internal/cloud"
 	"cairn/internal/config"
 	"cairn/internal/database"
@@ -104,8 +103,8 @@ type daemonProcess struct {
 	device    *device.Device
 	database  *database.DB
 	engine    *backup.Engine
-	connected string     // id of the cloud that was opened first; the engine connects one at a time
-	bucket    *s3.Bucket // that was opened last, if the cloud is in one; the engine connects one at a time
+	connected string       // id of the cloud that was opened first; the engine connects one at a time
+	bucket    remoteBucket // that was opened last, if the cloud is in one; the engine connects one at a time
 	metrics   *metrics.Metrics
 	scheduler *schedule.Scheduler
 	jobs      *jobs.Jobs

@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,13 +78,8 @@ func (c *Cloud) failure(ctx context.Context, doing, name string, err error) erro
 	e.Code = f.code
 	e.Message = fmt.Sprintf(f.message, c.url) + fmt.Sprintf(" (%s the object %s%s).", doing, name, said)
 	e.Hint = f.hint
-	if strings.HasPrefix(c.url, "s3:") {
-		switch f.code {
-		case cairn.CodeBucketMissing:
-			e.Hint = "Are the name of the bucket and the endpoint right? cairn makes no buckets. Then try again."
-		case cairn.CodeDenied:
-			e.Hint = fmt.Sprintf("Who has this access key needs the permission %s; docs/clouds.md has the policies. Then try again.", permissions[doing])
-		}
+	if store := storeOf(c.url); store != nil {
+		e.Hint = cmp.Or(store.hint(f.code, doing), f.hint)
 	}
 	if errors.Is(err, bucket.ErrUnknown) {
 		leaveOpen(e, name)
@@ -134,8 +130,8 @@ var kinds = []kind{
 		"Is this computer online, and the address right? Then try again."},
 	{bucket.ErrTLS, cairn.CodeTLS, "No secure connection to the cloud %s can be made",
 		"Is the endpoint right, http or https? A certificate of your own goes into a file that AWS_CA_BUNDLE or SSL_CERT_FILE names."},
-	{bucket.ErrNotStore, cairn.CodeNotStore, "Something else than an S3 store answers at the cloud %s",
-		"Is there a proxy, or a network that wants a sign-in, between this computer and the store? Is the endpoint the one for S3? Then try again."},
+	{bucket.ErrNotStore, cairn.CodeNotStore, "Something else than a store answers at the cloud %s",
+		"Is there a proxy, or a network that wants a sign-in, between this computer and the store? Is the endpoint the right one, that for S3 say? Then try again."},
 	{bucket.ErrRejected, cairn.CodeRejected, "The store of the cloud %s does not accept a request",
 		"The log of the daemon has its answer; docs/clouds.md says what a store must know."},
 	{bucket.ErrBusy, cairn.CodeCloudBusy, "The store of the cloud %s cannot take requests now",
@@ -154,15 +150,4 @@ func failureOf(err error) kind {
 		return kind{bucket.ErrUnreachable, cairn.CodeCloudLost, "The cloud %s does not answer", "Check the connection to it, then try again."}
 	}
 	return kinds[i]
-}
-
-// permissions are what a store of S3 must allow, by what is being done. One that
-// does not allow to list does not tell either that an object is not there.
-var permissions = map[string]string{
-	"reading":      "s3:GetObject and s3:ListBucket",
-	"reading back": "s3:GetObject and s3:ListBucket",
-	"looking for":  "s3:GetObject and s3:ListBucket",
-	"listing":      "s3:ListBucket",
-	"writing":      "s3:PutObject",
-	"deleting":     "s3:DeleteObject",
 }

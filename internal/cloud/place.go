@@ -2,7 +2,6 @@ package cloud
 
 import (
 	"context"
-	"strings"
 )
 
 // Failure returns the error of a driver that could not open the place of a
@@ -15,8 +14,8 @@ func Failure(ctx context.Context, url string, err error) error {
 // Whereabouts returns what to ask a person who has something else at a URL than the
 // cloud that was there, as the start of a hint.
 func Whereabouts(url string) string {
-	if strings.HasPrefix(url, "s3:") {
-		return "Are the bucket, the prefix and the endpoint right?"
+	if store := storeOf(url); store != nil {
+		return "Are the " + store.noun + ", the prefix and the endpoint right?"
 	}
 	return "Is the right disk mounted?"
 }

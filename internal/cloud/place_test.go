@@ -17,8 +17,10 @@ import (
 // that of a bucket is not asked for a disk.
 func TestHintsByPlace(t *testing.T) {
 	for url, want := range map[string]string{
-		"file:///mnt/disk/cloud":                 "Is the right disk mounted? ",
-		"s3://bucket/laptop?region=eu-central-1": "Are the bucket, the prefix and the endpoint right? ",
+		"file:///mnt/disk/cloud":                  "Is the right disk mounted? ",
+		"s3://bucket/laptop?region=eu-central-1":  "Are the bucket, the prefix and the endpoint right? ",
+		"gs://bucket/laptop":                      "Are the bucket, the prefix and the endpoint right? ",
+		"azblob://box/laptop?storage_account=abc": "Are the container, the prefix and the endpoint right? ",
 	} {
 		d := newDevice(t, stores.New(t))
 		d.URL = url

@@ -54,7 +54,7 @@ func Keys() []Key {
 		{"listen", "listen", "address", "127.0.0.1:39300", "the one address to listen on, as 127.0.0.1:PORT; port 0 takes a free one",
 			"port 1000 if it can be bound, and the first free of 39300 to 39333",
 			textual, func(c *Config) value { return (*text)(&c.Listen) }},
-		{"cloud", "cloud", "place", "s3://bucket/prefix", "the place for backups: a folder, or s3://BUCKET/PREFIX", "cloud in the data folder",
+		{"cloud", "cloud", "place", "s3://bucket/prefix", "the place for backups: a folder, or s3://, gs:// or azblob:// with BUCKET/PREFIX", "cloud in the data folder",
 			place, func(c *Config) value { return (*text)(&c.Cloud) }},
 		{"key", "key", "file", "~/cairn-key.txt", "the file with the key of that place, where the data folder lacks it", "what the data folder has",
 			filePath, func(c *Config) value { return (*text)(&c.Key) }},

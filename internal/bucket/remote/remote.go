@@ -15,6 +15,7 @@ import (
 	"io"
 	"iter"
 	"strings"
+	"unicode"
 
 	"cairn/internal/bucket"
 )
@@ -64,6 +65,9 @@ func (b *body) Close() error {
 // A list that is not in the order of the bytes of names is ErrRejected.
 func Ours(all iter.Seq2[bucket.Object, error], prefix string) iter.Seq2[bucket.Object, error] {
 	return func(yield func(bucket.Object, error) bool) {
+		if strings.ContainsFunc(prefix, unicode.IsControl) {
+			return // no name begins with it, and stores fail over it
+		}
 		last := ""
 		for object, err := range all {
 			if err == nil && object.Name <= last {

@@ -55,7 +55,7 @@ func (f Form) Parse(text string, params map[string]*string) (name, prefix string
 		field := params[param]
 		switch {
 		case field == nil:
-			return "", "", fmt.Errorf("its parameter %.60q is not known: there are %s", param, f.list())
+			return "", "", fmt.Errorf("its parameter %.60q is not known: %s", param, f.list())
 		case len(values) != 1 || values[0] == "":
 			return "", "", fmt.Errorf("its parameter %s must have one value", param)
 		}
@@ -64,10 +64,13 @@ func (f Form) Parse(text string, params map[string]*string) (name, prefix string
 	return name, prefix, nil
 }
 
-// list names the parameters for a person.
+// list says to a person which parameters there are.
 func (f Form) list() string {
 	last := len(f.Params) - 1
-	return strings.Join(f.Params[:last], ", ") + " and " + f.Params[last]
+	if last == 0 {
+		return "there is " + f.Params[0]
+	}
+	return "there are " + strings.Join(f.Params[:last], ", ") + " and " + f.Params[last]
 }
 
 // URL returns the one URL of a name, a prefix and parameters, of which those that

@@ -1,0 +1,26 @@
+package azure_test
+
+import (
+	"testing"
+
+	"cairn/internal/bucket"
+	"cairn/internal/bucket/azure"
+	"cairn/internal/bucket/buckettest"
+	"cairn/test/emulator"
+)
+
+// openBucket opens a new bucket of a server.
+func openBucket(t *testing.T, s *emulator.Server) *azure.Bucket {
+	t.Helper()
+	b, err := azure.Open(t.Context(), azure.Location{Container: s.Bucket(), Account: emulator.Account, Endpoint: s.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestConformance(t *testing.T) {
+	s := emulator.Azure(t)
+	s.Setenv(t)
+	buckettest.Run(t, func(t *testing.T) bucket.Bucket { return openBucket(t, s) })
+}

@@ -1,0 +1,113 @@
+package azure
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+
+	"cairn/internal/bucket"
+	"cairn/internal/bucket/remote"
+)
+
+// newClient returns the client of a container. Credentials are what the environment
+// has of a storage account, as the Azure tools read it, a key before a shared access
+// signature; else those that Azure's libraries find by default.
+func newClient(l Location, client *http.Client) (*container.Client, error) {
+	once := policy.RetryOptions{MaxRetries: -1} // package bucket tries again
+	silent := policy.TelemetryOptions{Disabled: true}
+	options := &container.ClientOptions{ClientOptions: policy.ClientOptions{Retry: once, Telemetry: silent, Transport: guard{client}}}
+	address := l.service() + "/" + l.Container
+	if key := os.Getenv("AZURE_STORAGE_KEY"); key != "" {
+		shared, err := container.NewSharedKeyCredential(l.Account, key)
+		if err != nil {
+			return nil, malformed("AZURE_STORAGE_KEY")
+		}
+		return container.NewClientWithSharedKeyCredential(address, shared, options)
+	}
+	if signature := os.Getenv("AZURE_STORAGE_SAS_TOKEN"); signature != "" {
+		return container.NewClientWithNoCredential(address+"?"+strings.TrimPrefix(signature, "?"), options)
+	}
+	found, err := azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{
+		ClientOptions: policy.ClientOptions{Retry: once, Telemetry: silent, Transport: client},
+	})
+	if err != nil {
+		return nil, &bucket.Answer{Class: bucket.ErrNoCredentials, Said: "what there is of them cannot be read", Err: err}
+	}
+	return container.NewClient(address, found, options)
+}
+
+// malformed returns the error for a variable with a secret, which it does not tell.
+func malformed(variable string) error {
+	return &bucket.Answer{Class: bucket.ErrNoCredentials, Said: variable + " is malformed", Err: errors.New("it is not base64")}
+}
+
+// A guard lets no answer through that says that all is well and does not come from
+// the store: what a proxy says of itself must not pass for an object, nor for a
+// container without objects, nor for success.
+type guard struct{ client *http.Client }
+
+// Do implements policy.Transporter.
+func (g guard) Do(request *http.Request) (*http.Response, error) {
+	response, err := g.client.Do(request)
+	if err != nil {
+		return nil, withoutQuery(request, err)
+	}
+	object := request.Method == http.MethodGet && request.URL.Query().Get("comp") == ""
+	if !object || response.StatusCode/100 != 2 {
+		response.Body = limited{io.LimitReader(response.Body, longest), response.Body}
+	}
+	if said := fault(request, response, object); said != "" {
+		_ = response.Body.Close() // it is of no use
+		return nil, &remote.NotStoreError{Said: response.Status + ", " + response.Header.Get("Content-Type") + said}
+	}
+	return response, nil
+}
+
+// withoutQuery returns the error of a request without the query of its URL, which may
+// hold a signature that is as good as a password.
+func withoutQuery(request *http.Request, err error) error {
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		err = failed.Err
+	}
+	return fmt.Errorf("%s %s%s: %w", request.Method, request.URL.Host, request.URL.Path, err)
+}
+
+// longest is how many bytes of an answer are read that is no object: the SDK holds
+// them in memory. A list of 5,000 names has as many.
+const longest = 16 << 20
+
+// limited is a body of which not all is read.
+type limited struct {
+	io.Reader
+	io.Closer
+}
+
+// fault says why an answer is none of the store; "" if it is one.
+func fault(request *http.Request, response *http.Response, object bool) string {
+	status := response.StatusCode
+	switch {
+	case status >= 500, status == http.StatusTooManyRequests, status == http.StatusRequestTimeout:
+		return "" // whoever says so: it may be over by the next try
+	case response.Header.Get("X-Ms-Version") == "" && response.Header.Get("X-Ms-Request-Id") == "", status/100 == 3:
+		return ", without what Azure puts into its answers"
+	case status/100 != 2:
+		return ""
+	case object && status != http.StatusOK:
+		return ", for a whole object"
+	case object && response.ContentLength < 0:
+		return ", of no length" // it could end anywhere
+	case request.Method == http.MethodDelete && status != http.StatusAccepted, request.Method == http.MethodPut && status != http.StatusCreated:
+		return ", for a " + request.Method
+	case (object || request.Method == http.MethodHead) && (response.Header.Get("ETag") == "" || response.Header.Get("Last-Modified") == ""):
+		return ", without an ETag or a time"
+	}
+	return ""
+}

@@ -1,0 +1,26 @@
+package gcs_test
+
+import (
+	"testing"
+
+	"cairn/internal/bucket"
+	"cairn/internal/bucket/buckettest"
+	"cairn/internal/bucket/gcs"
+	"cairn/test/emulator"
+)
+
+// openBucket opens a new bucket of a server.
+func openBucket(t *testing.T, s *emulator.Server) *gcs.Bucket {
+	t.Helper()
+	b, err := gcs.Open(t.Context(), gcs.Location{Bucket: s.Bucket(), Endpoint: s.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestConformance(t *testing.T) {
+	s := emulator.GCS(t)
+	s.Setenv(t)
+	buckettest.Run(t, func(t *testing.T) bucket.Bucket { return openBucket(t, s) })
+}
