@@ -100,8 +100,8 @@ func fault(request *http.Request, response *http.Response, object bool) string {
 		return ", without what Azure puts into its answers"
 	case status/100 != 2:
 		return ""
-	case object && status != http.StatusOK:
-		return ", for a whole object"
+	case request.Method == http.MethodGet && status != http.StatusOK:
+		return ", for the whole of it"
 	case object && response.ContentLength < 0:
 		return ", of no length" // it could end anywhere
 	case request.Method == http.MethodDelete && status != http.StatusAccepted, request.Method == http.MethodPut && status != http.StatusCreated:

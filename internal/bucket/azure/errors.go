@@ -72,11 +72,14 @@ func classify(err error) error {
 	if response, ok := errors.AsType[*azcore.ResponseError](err); ok {
 		return refusal(response)
 	}
-	if strings.HasPrefix(err.Error(), "DefaultAzureCredential: ") || strings.Contains(err.Error(), "authenticated requests are not permitted for non TLS") { // it has no type
+	if strings.HasPrefix(err.Error(), "DefaultAzureCredential: ") || strings.Contains(err.Error(), overHTTP) { // it has no type
 		return noCredentials(err)
 	}
 	return remote.Network(err)
 }
+
+// overHTTP is in the error of a client that should send a token unencrypted.
+const overHTTP = "not permitted for non-TLS"
 
 // refusal wraps what the store answered.
 func refusal(response *azcore.ResponseError) error {
@@ -152,7 +155,7 @@ func signInError(err *azidentity.AuthenticationFailedError) error {
 // noCredentials wraps the error of finding none.
 func noCredentials(err error) error {
 	said := "neither the environment nor the Azure tools have any"
-	if strings.Contains(err.Error(), "non TLS") {
+	if strings.Contains(err.Error(), overHTTP) {
 		said = "those that there are must not go over http"
 	}
 	return &bucket.Answer{Class: bucket.ErrNoCredentials, Said: said, Err: err}

@@ -1,10 +1,8 @@
 package s3_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +14,7 @@ import (
 	"time"
 
 	"cairn/internal/bucket"
+	"cairn/internal/bucket/buckettest"
 	"cairn/internal/bucket/s3"
 )
 
@@ -49,29 +48,7 @@ func open(t *testing.T, server *httptest.Server) *s3.Bucket {
 }
 
 // calls are all calls of a bucket.
-var calls = map[string]func(context.Context, bucket.Bucket) error{
-	"Put": func(ctx context.Context, b bucket.Bucket) error {
-		return b.Put(ctx, "name", strings.NewReader("content"))
-	},
-	"Get": func(ctx context.Context, b bucket.Bucket) error {
-		body, err := b.Get(ctx, "name")
-		if err != nil {
-			return err
-		}
-		_, err = io.ReadAll(body)
-		return errors.Join(err, body.Close())
-	},
-	"Head": func(ctx context.Context, b bucket.Bucket) error { _, err := b.Head(ctx, "name"); return err },
-	"List": func(ctx context.Context, b bucket.Bucket) error {
-		for _, err := range b.List(ctx, "") {
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	},
-	"Delete": func(ctx context.Context, b bucket.Bucket) error { return b.Delete(ctx, "name") },
-}
+var calls = buckettest.Calls()
 
 // TestSignature has a store look at what was signed: the servers of Google change
 // Accept-Encoding, so it must not be, while the Go client must not ask for gzip.

@@ -20,49 +20,20 @@ import (
 	"time"
 
 	"cairn/internal/bucket"
+	"cairn/internal/bucket/buckettest"
 	"cairn/internal/bucket/s3"
 )
 
 // TestNoConnection has nothing answer.
 func TestNoConnection(t *testing.T) {
 	credentials(t, "key", "secret")
-	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
-	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // it complains about each of these
-	secure.StartTLS()
-	t.Cleanup(secure.Close)
-	plain := standIn(t, http.NotFound)
-	gone := httptest.NewServer(http.NotFoundHandler())
-	gone.Close()
-	silent, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = silent.Close() })
-	for name, c := range map[string]struct {
-		endpoint string
-		want     error
-		says     string
-	}{
-		"a certificate nobody knows": {secure.URL, bucket.ErrTLS, "unknown authority"},
-		"TLS where there is none":    {strings.Replace(plain.URL, "http:", "https:", 1), bucket.ErrTLS, "HTTPS client"},
-		"no such host":               {"http://no-such-host.invalid", bucket.ErrHost, "no-such-host.invalid"},
-		"nobody listens":             {gone.URL, bucket.ErrUnreachable, "refused"},
-		"nobody answers":             {"http://" + silent.Addr().String(), bucket.ErrUnreachable, "stands still"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b, err := s3.OpenImpatient(t.Context(), s3.Location{Bucket: "bucket", Endpoint: c.endpoint}, 200*time.Millisecond)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for call, do := range calls {
-				err := do(t.Context(), b)
-				answer, ok := errors.AsType[*bucket.Answer](err)
-				if !errors.Is(err, c.want) || !ok || !strings.Contains(answer.Said, c.says) {
-					t.Errorf("%s: %v, want %v that says %q", call, err, c.want, c.says)
-				}
-			}
-		})
-	}
+	buckettest.NoConnection(t, func(endpoint string) bucket.Bucket {
+		b, err := s3.OpenImpatient(t.Context(), s3.Location{Bucket: "bucket", Endpoint: endpoint}, 200*time.Millisecond)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	})
 }
 
 // TestStall has connections that stand still, and some that are only slow.

@@ -1,0 +1,4 @@
+package azure
+
+// Address returns the URL of the container.
+func (b *Bucket) Address() string { return b.container.URL() }
