@@ -42,6 +42,8 @@ test-long: deps build $(S3) ## the tests at full size
 	CAIRN_LONG=1 scripts/gotest.sh -timeout 1h $$(go list ./... | grep -vE '^cairn/test(/|$$)')
 	CAIRN_LONG=1 CAIRN_TEST_STORE=folder scripts/gotest.sh -timeout 1h $(ENGINE)
 	CAIRN_LONG=1 CAIRN_TEST_STORE=s3 scripts/gotest.sh -timeout 1h $(ENGINE)
+	CAIRN_TEST_STORE=gcs scripts/gotest.sh -timeout 1h $(ENGINE)
+	CAIRN_TEST_STORE=azure scripts/gotest.sh -timeout 1h $(ENGINE)
 	CAIRN_LONG=1 $(E2E) -timeout 3h
 
 unit: $(S3) ## the tests of the packages, with the race detector

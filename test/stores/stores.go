@@ -1,6 +1,6 @@
 // Package stores opens the stores on which the tests of what uses one run: in
-// memory, or of the kind that CAIRN_TEST_STORE names, which is memory, folder or
-// s3.
+// memory, or of the kind that CAIRN_TEST_STORE names, which is memory, folder, s3,
+// gcs or azure.
 //
 //	func TestMain(m *testing.M) { os.Exit(stores.Main(m.Run)) }
 //
@@ -39,6 +39,7 @@ func InFolder() bool { return kind() == "folder" }
 func Main(run func() int) int {
 	go makeCalls()
 	defer close(calls)
+	defer emulators.close()
 	return s3server.Main(run)
 }
 
@@ -61,8 +62,10 @@ func New(t testing.TB) bucket.Bucket {
 		b = f
 	case "s3":
 		b = newS3(t)
+	case "gcs", "azure":
+		b = newEmulated(t, kind())
 	default:
-		t.Fatalf("CAIRN_TEST_STORE is %q, and not memory, folder or s3", kind())
+		t.Fatalf("CAIRN_TEST_STORE is %q, and not memory, folder, s3, gcs or azure", kind())
 	}
 	if opened.Add(1)%2 == 0 {
 		return bucket.Prefix(b, "below/a-prefix")
@@ -78,9 +81,7 @@ func newS3(t testing.TB) (b bucket.Bucket) {
 		server := s3server.Shared(t)
 		for _, variable := range server.Env() {
 			name, value, _ := strings.Cut(variable, "=")
-			if err := os.Setenv(name, value); err != nil {
-				t.Error(err)
-			}
+			setenv(t, name, value)
 		}
 		opened, err := s3.Open(context.Background(), s3.Location{Bucket: server.Bucket(unending{t}), Endpoint: server.URL})
 		if err != nil {
@@ -93,6 +94,13 @@ func newS3(t testing.TB) (b bucket.Bucket) {
 		t.FailNow() // what failed in the call has said why
 	}
 	return b
+}
+
+func setenv(t testing.TB, name, value string) {
+	t.Helper()
+	if err := os.Setenv(name, value); err != nil {
+		t.Error(err)
+	}
 }
 
 // unending is a test with a context that is of no bubble.

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { os.Exit(stores.Main(m.Run)) }
 
 // each runs a test with stores of each kind.
 func each(t *testing.T, test func(t *testing.T)) {
-	for _, kind := range []string{"", "memory", "folder", "s3"} {
+	for _, kind := range []string{"", "memory", "folder", "s3", "gcs", "azure"} {
 		t.Run("kind "+kind, func(t *testing.T) {
 			t.Setenv("CAIRN_TEST_STORE", kind)
 			test(t)
@@ -31,7 +31,7 @@ func each(t *testing.T, test func(t *testing.T)) {
 
 // TestKinds looks at what the stores are, below what is around them.
 func TestKinds(t *testing.T) {
-	types := map[string]string{"": "*memory.Bucket", "memory": "*memory.Bucket", "folder": "*folder.Bucket", "s3": "*s3.Bucket"}
+	types := map[string]string{"": "*memory.Bucket", "memory": "*memory.Bucket", "folder": "*folder.Bucket", "s3": "*s3.Bucket", "gcs": "*gcs.Bucket", "azure": "*azure.Bucket"}
 	each(t, func(t *testing.T) {
 		want := types[os.Getenv("CAIRN_TEST_STORE")]
 		prefixed := 0
