@@ -158,8 +158,9 @@ func TestLists(t *testing.T) {
 		"<EnumerationResults><Blobs/><NextMarker/></EnumerationResults>":              nil,
 		"<EnumerationResults><Blobs/><NextMarker>a</NextMarker></EnumerationResults>": bucket.ErrRejected, // again and again
 		"<EnumerationResults/>": bucket.ErrNotStore,
-		"<EnumerationResults><Blobs><Blob><Name>a</Name></Blob></Blobs></EnumerationResults>":   bucket.ErrNotStore,
-		"<EnumerationResults><Blobs>" + item("b") + item("a") + "</Blobs></EnumerationResults>": bucket.ErrRejected,
+		"<EnumerationResults><Blobs><Blob><Name>a</Name></Blob></Blobs></EnumerationResults>":                                       bucket.ErrNotStore,
+		"<EnumerationResults><Blobs>" + strings.Replace(item("b"), "Content-Length", "Length", 2) + "</Blobs></EnumerationResults>": bucket.ErrNotStore,
+		"<EnumerationResults><Blobs>" + item("b") + item("a") + "</Blobs></EnumerationResults>":                                     bucket.ErrRejected,
 	} {
 		b := standIn(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X-Ms-Version", "1")

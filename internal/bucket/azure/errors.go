@@ -84,9 +84,6 @@ const overHTTP = "not permitted for non-TLS"
 // refusal wraps what the store answered.
 func refusal(response *azcore.ResponseError) error {
 	answer := &bucket.Answer{Class: classes[response.ErrorCode], Said: strings.TrimSpace(fmt.Sprintf("%d %s", response.StatusCode, response.ErrorCode)), Err: response}
-	if answer.Class == nil && strings.HasPrefix(response.ErrorCode, "Authorization") { // there is one for each thing it goes by
-		answer.Class = bucket.ErrRefused
-	}
 	if answer.Class == nil {
 		answer.Class = remote.ClassOf(response.StatusCode)
 	}

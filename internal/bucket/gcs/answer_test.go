@@ -68,7 +68,7 @@ func TestAnswers(t *testing.T) {
 		{status: 412, header: page, want: bucket.ErrNotStore},
 		{status: 302, header: http.Header{"Location": {"http://127.0.0.1:1/sign-in"}}, want: bucket.ErrNotStore},
 		{status: 200, header: page, want: bucket.ErrNotStore},
-		{status: 206, header: http.Header{"X-Goog-Generation": {"1"}}, want: bucket.ErrNotStore},
+		{status: 206, header: http.Header{"X-Goog-Generation": {"1"}, "Content-Type": {"application/octet-stream"}, "Content-Length": {"6"}}, want: bucket.ErrNotStore},
 	} {
 		t.Run(fmt.Sprintf("%d %s", c.status, c.reason), func(t *testing.T) {
 			b := standIn(t, func(w http.ResponseWriter, _ *http.Request) {
