@@ -23,7 +23,7 @@ func Azure(t testing.TB) *Server {
 
 // StartAzure is Azure for several tests.
 func StartAzure() *Server {
-	s := start(5000, func(s *Server, mux *http.ServeMux) {
+	s := start(func(s *Server, mux *http.ServeMux) {
 		mux.HandleFunc("/"+Account+"/{bucket}", s.azure(func(w http.ResponseWriter, r *http.Request) {
 			query := r.URL.Query()
 			if r.Method != http.MethodGet || query.Get("comp") != "list" || query.Get("restype") != "container" {
@@ -142,7 +142,7 @@ type blob struct {
 
 func (s *Server) listAzure(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
-	entries, next, became := s.list(r.PathValue("bucket"), query.Get("prefix"), query.Get("marker"), s.page)
+	entries, next, became := s.list(r.PathValue("bucket"), query.Get("prefix"), query.Get("marker"), listed)
 	if became != done {
 		absentAzure(w, r, became)
 		return

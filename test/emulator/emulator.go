@@ -26,12 +26,14 @@ import (
 // Account is the storage account of the server for Azure.
 const Account = "account"
 
+// listed is how many names are in a part of a list, of which there are many then.
+const listed = 100
+
 // A Server is one of them. Its methods may be called by several goroutines.
 type Server struct {
 	URL string // such as http://127.0.0.1:23456
 
 	env  map[string]string
-	page int // names in a part of a list
 	http *httptest.Server
 
 	mu       sync.Mutex
@@ -46,8 +48,8 @@ type object struct {
 }
 
 // start starts a server that answers as handle has it.
-func start(page int, handle func(s *Server, mux *http.ServeMux)) *Server {
-	s := &Server{page: page, buckets: make(map[string]map[string]object)}
+func start(handle func(s *Server, mux *http.ServeMux)) *Server {
+	s := &Server{buckets: make(map[string]map[string]object)}
 	mux := http.NewServeMux()
 	handle(s, mux)
 	s.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

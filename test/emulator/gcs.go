@@ -32,7 +32,7 @@ func GCS(t testing.TB) *Server {
 // StartGCS is GCS for several tests. The credentials are a file in dir.
 func StartGCS(dir string) (*Server, error) {
 	token := rand.Text()
-	s := start(1000, func(s *Server, mux *http.ServeMux) {
+	s := start(func(s *Server, mux *http.ServeMux) {
 		known := func(handle func(w http.ResponseWriter, r *http.Request)) http.HandlerFunc {
 			return func(w http.ResponseWriter, r *http.Request) {
 				if r.Header.Get("Authorization") != "Bearer "+token {
@@ -153,7 +153,7 @@ func (s *Server) getGCS(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) listGCS(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
-	most := s.page
+	most := listed
 	if n, err := strconv.Atoi(query.Get("maxResults")); err == nil {
 		most = min(most, n)
 	}

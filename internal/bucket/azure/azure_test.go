@@ -22,5 +22,5 @@ func openBucket(t *testing.T, s *emulator.Server) *azure.Bucket {
 func TestConformance(t *testing.T) {
 	s := emulator.Azure(t)
 	s.Setenv(t)
-	buckettest.Run(t, func(t *testing.T) bucket.Bucket { return openBucket(t, s) })
+	buckettest.RunFew(t, func(t *testing.T) bucket.Bucket { return openBucket(t, s) })
 }

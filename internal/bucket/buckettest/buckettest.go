@@ -30,13 +30,18 @@ func (deaf) Received(int64)       {}
 // Run tests the stores that open returns, an empty one each time: as they are,
 // below a prefix, with a meter and retries, and with retries while every fourth
 // call fails.
-func Run(t *testing.T, open func(t *testing.T) bucket.Bucket) {
+func Run(t *testing.T, open func(t *testing.T) bucket.Bucket) { run(t, 2000, open) }
+
+// RunFew is Run with fewer objects, for a store whose lists come in small parts.
+func RunFew(t *testing.T, open func(t *testing.T) bucket.Bucket) { run(t, 300, open) }
+
+func run(t *testing.T, objects int, open func(t *testing.T) bucket.Bucket) {
 	for _, wrapper := range []struct {
 		name    string
 		objects int // that are listed
 		wrap    func(bucket.Bucket) bucket.Bucket
 	}{
-		{"plain", 2000, func(b bucket.Bucket) bucket.Bucket { return b }},
+		{"plain", objects, func(b bucket.Bucket) bucket.Bucket { return b }},
 		{"prefix", 300, func(b bucket.Bucket) bucket.Bucket { return bucket.Prefix(b, "some/prefix") }},
 		{"retry", 300, func(b bucket.Bucket) bucket.Bucket { return bucket.Retry(bucket.Meter(b, deaf{}), bucket.Policy{}) }},
 		{"retry over faults", 300, func(b bucket.Bucket) bucket.Bucket {

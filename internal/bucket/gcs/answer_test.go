@@ -17,11 +17,9 @@ import (
 	"cairn/test/emulator"
 )
 
-// standIn opens a bucket of what answers as handle has it, with credentials that are
-// good for a token.
+// standIn opens a bucket of what answers as handle has it.
 func standIn(t *testing.T, handle http.HandlerFunc) *gcs.Bucket {
 	t.Helper()
-	emulator.GCS(t).Setenv(t)
 	server := httptest.NewServer(handle)
 	t.Cleanup(server.Close)
 	return open(t, server.URL)
@@ -39,6 +37,7 @@ func open(t *testing.T, endpoint string) *gcs.Bucket {
 
 // TestAnswers has a store refuse all calls.
 func TestAnswers(t *testing.T) {
+	emulator.GCS(t).Setenv(t)
 	page := http.Header{"Content-Type": {"text/html"}}
 	for _, c := range []struct {
 		status int
@@ -99,6 +98,7 @@ func TestAnswers(t *testing.T) {
 
 // TestWhich has a store say that something is not there, and not what.
 func TestWhich(t *testing.T) {
+	emulator.GCS(t).Setenv(t)
 	for name, c := range map[string]struct {
 		list, want error // nil for a list
 	}{
@@ -128,6 +128,7 @@ func TestWhich(t *testing.T) {
 
 // TestLists has what says that it lists, and does not.
 func TestLists(t *testing.T) {
+	emulator.GCS(t).Setenv(t)
 	for answer, want := range map[string]error{
 		`{"kind": "storage#objects"}`:                       nil,
 		`{"kind": "storage#objects", "nextPageToken": "a"}`: bucket.ErrRejected, // again and again
@@ -149,6 +150,7 @@ func item(name string) string {
 
 // TestWrongStored has a store say that it stored something else.
 func TestWrongStored(t *testing.T) {
+	emulator.GCS(t).Setenv(t)
 	b := standIn(t, func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"kind": "storage#object", "name": "name", "size": "3", "updated": "2026-11-26T07:00:00Z"}`)
 	})

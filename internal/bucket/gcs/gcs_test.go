@@ -22,5 +22,5 @@ func openBucket(t *testing.T, s *emulator.Server) *gcs.Bucket {
 func TestConformance(t *testing.T) {
 	s := emulator.GCS(t)
 	s.Setenv(t)
-	buckettest.Run(t, func(t *testing.T) bucket.Bucket { return openBucket(t, s) })
+	buckettest.RunFew(t, func(t *testing.T) bucket.Bucket { return openBucket(t, s) })
 }
