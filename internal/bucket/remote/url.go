@@ -44,9 +44,6 @@ func (f Form) Parse(text string, params map[string]*string) (name, prefix string
 			return "", "", fmt.Errorf("its prefix can have letters, digits, dots, dashes and underscores between slashes, and %d bytes", bucket.MaxName/2)
 		}
 	}
-	if strings.Contains(prefix, "__0x") {
-		return "", "", errors.New("its prefix cannot have __0x in it") // which gocloud.dev writes for other characters
-	}
 	given, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
 		return "", "", errors.New("its parameters are malformed")

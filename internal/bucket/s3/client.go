@@ -199,7 +199,7 @@ func check(request *http.Request, response *http.Response) error {
 	if request.Method == http.MethodDelete && response.StatusCode != http.StatusNoContent {
 		return notStore(said + ", for a deletion")
 	}
-	if object && response.StatusCode != http.StatusOK {
+	if (object || request.Method == http.MethodHead) && response.StatusCode != http.StatusOK {
 		return notStore(said + ", for a whole object")
 	}
 	if object && response.ContentLength < 0 {

@@ -22,8 +22,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
-	"gocloud.dev/blob"
-	"gocloud.dev/blob/s3blob"
 
 	"cairn/internal/bucket"
 	"cairn/internal/bucket/remote"
@@ -33,8 +31,7 @@ import (
 // prefix of a location is the business of [bucket.Prefix].
 type Bucket struct {
 	location Location
-	blobs    *blob.Bucket
-	client   *awss3.Client // below blobs
+	client   *awss3.Client
 
 	conditions atomic.Int32 // what the store makes of them
 	trying     sync.Mutex   // held by who finds out
@@ -54,11 +51,7 @@ func OpenImpatient(ctx context.Context, l Location, stall time.Duration) (*Bucke
 	if err != nil {
 		return nil, describe(ctx, "opening", l.String(), err)
 	}
-	blobs, err := s3blob.OpenBucket(ctx, client, l.Bucket, nil)
-	if err != nil {
-		return nil, describe(ctx, "opening", l.String(), err)
-	}
-	return &Bucket{location: l, blobs: blobs, client: client}, nil
+	return &Bucket{location: l, client: client}, nil
 }
 
 // Close closes the connections that no call uses. Calls still work.
@@ -73,11 +66,11 @@ func (b *Bucket) Get(ctx context.Context, name string) (io.ReadCloser, error) {
 	if err := bucket.ValidateName(name); err != nil {
 		return nil, err
 	}
-	r, err := b.blobs.NewReader(ctx, name, nil)
+	found, err := b.client.GetObject(ctx, &awss3.GetObjectInput{Bucket: &b.location.Bucket, Key: &name})
 	if err != nil {
 		return nil, describe(ctx, "opening", name, err)
 	}
-	return remote.NewBody(ctx, name, r, classify), nil
+	return remote.NewBody(ctx, name, found.Body, classify), nil
 }
 
 // Head implements [bucket.Bucket].
@@ -95,7 +88,7 @@ func (b *Bucket) Head(ctx context.Context, name string) (bucket.Object, error) {
 // head is Head with the errors of the SDK; which of the two is not there, they do
 // not tell.
 func (b *Bucket) head(ctx context.Context, name string) (bucket.Object, error) {
-	a, err := b.blobs.Attributes(ctx, name)
+	found, err := b.client.HeadObject(ctx, &awss3.HeadObjectInput{Bucket: &b.location.Bucket, Key: &name})
 	switch status(err) {
 	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
 		return b.look(ctx, name)
@@ -103,30 +96,35 @@ func (b *Bucket) head(ctx context.Context, name string) (bucket.Object, error) {
 	if err != nil {
 		return bucket.Object{}, err
 	}
-	return bucket.Object{Name: name, Size: a.Size, Modified: second(a.ModTime)}, nil
+	return objectOf(&name, found.ContentLength, found.LastModified)
 }
 
 // look is head by a GET, whose answer says why it was refused: that to a HEAD has
 // no body.
 func (b *Bucket) look(ctx context.Context, name string) (bucket.Object, error) {
-	r, err := b.blobs.NewReader(ctx, name, nil)
+	found, err := b.client.GetObject(ctx, &awss3.GetObjectInput{Bucket: &b.location.Bucket, Key: &name})
 	if err != nil {
 		return bucket.Object{}, err
 	}
-	_ = r.Close() // what is in it is not of interest
-	return bucket.Object{Name: name, Size: r.Size(), Modified: second(r.ModTime())}, nil
+	_ = found.Body.Close() // what is in it is not of interest
+	return objectOf(&name, found.ContentLength, found.LastModified)
 }
 
-// second returns a time as HTTP has it: some stores tell more in their lists.
-func second(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+// objectOf returns what an answer describes, which a store tells in full. The time
+// is as HTTP has it: some stores tell more in their lists.
+func objectOf(name *string, size *int64, modified *time.Time) (bucket.Object, error) {
+	if name == nil || size == nil || *size < 0 || modified == nil {
+		return bucket.Object{}, notStore("an object without a name, a length or a time")
+	}
+	return bucket.Object{Name: *name, Size: *size, Modified: modified.UTC().Truncate(time.Second)}, nil
+}
 
 // List implements [bucket.Bucket].
 func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[bucket.Object, error] {
 	return remote.Ours(b.list(ctx, prefix), prefix)
 }
 
-// list yields all that is there, whatever it is named. It asks the client below
-// gocloud.dev, which takes a list for complete when its continuation is missing.
+// list yields all that is there, whatever it is named.
 func (b *Bucket) list(ctx context.Context, prefix string) iter.Seq2[bucket.Object, error] {
 	return func(yield func(bucket.Object, error) bool) {
 		input := &awss3.ListObjectsV2Input{Bucket: &b.location.Bucket, Prefix: &prefix}
@@ -147,9 +145,9 @@ func (b *Bucket) list(ctx context.Context, prefix string) iter.Seq2[bucket.Objec
 				yield(bucket.Object{}, err)
 				return
 			}
-			for _, o := range page.Contents {
-				object := bucket.Object{Name: aws.ToString(o.Key), Size: aws.ToInt64(o.Size), Modified: second(aws.ToTime(o.LastModified))}
-				if !yield(object, nil) {
+			for _, entry := range page.Contents {
+				object, err := objectOf(entry.Key, entry.Size, entry.LastModified)
+				if !yield(object, describe(ctx, "listing", fmt.Sprintf("%q", prefix), err)) || err != nil {
 					return
 				}
 			}

@@ -46,6 +46,58 @@ func TestConformance(t *testing.T) {
 	buckettest.Run(t, func(t *testing.T) bucket.Bucket { return openBucket(t, s.URL, s.Bucket(t)) })
 }
 
+// TestEscapes has names that look like what libraries write for other characters:
+// each object is at the key that is its name.
+func TestEscapes(t *testing.T) {
+	s := s3server.Shared(t)
+	environ(t, s)
+	front := s3server.NewFront(t, s, nil)
+	l, err := s3.ParseURL("s3://" + s.Bucket(t) + "/a__0x5f__b/__0x2f__?endpoint=" + front.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := openBucket(t, front.URL, l.Bucket)
+	below := bucket.Prefix(b, l.Prefix)
+	const key = "a__0x5f__b/__0x2f__/c__0x41__"
+	if err := below.Put(t.Context(), "c__0x41__", strings.NewReader("content")); err != nil {
+		t.Fatal(err)
+	}
+	for name, store := range map[string]bucket.Bucket{"c__0x41__": below, key: b} {
+		body, err := store.Get(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(body)
+		if err := errors.Join(err, body.Close()); err != nil || string(data) != "content" {
+			t.Errorf("%s holds %q, %v", name, data, err)
+		}
+		if object, err := store.Head(t.Context(), name); err != nil || object.Size != 7 {
+			t.Errorf("Head of %s: %+v, %v, want 7 bytes", name, object, err)
+		}
+		var listed []string
+		for object, err := range store.List(t.Context(), "") {
+			listed = append(listed, object.Name)
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		if !slices.Equal(listed, []string{name}) {
+			t.Errorf("List yields %q, want %s", listed, name)
+		}
+	}
+	if err := below.Delete(t.Context(), "c__0x41__"); err != nil {
+		t.Error(err)
+	}
+	if _, err := b.Head(t.Context(), key); !errors.Is(err, bucket.ErrNotFound) {
+		t.Errorf("Head of %s after Delete: %v, want ErrNotFound", key, err)
+	}
+	for _, r := range front.Requests() {
+		if r.Op != "list" && r.Key != key {
+			t.Errorf("there was a %s of %s, want only those of %s", r.Op, r.Key, key)
+		}
+	}
+}
+
 // weak are stores that do not know how to store an object only where there is
 // none, each in its way.
 var weak = map[string]s3server.Handler{
