@@ -271,6 +271,8 @@ func TestPages(t *testing.T) {
 		"nothing": func(http.ResponseWriter, *http.Request) {},
 		"a part": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("ETag", `"1"`)
+			w.Header().Set("Content-Length", "4")
+			w.Header().Set("Last-Modified", "Thu, 26 Nov 2026 07:00:00 GMT")
 			w.WriteHeader(http.StatusPartialContent)
 			fmt.Fprint(w, "half")
 		},
