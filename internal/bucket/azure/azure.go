@@ -161,7 +161,8 @@ func value[T any](p *T) (v T) {
 // that no object of ours can be named like, or "". An empty object whose name
 // ends in a slash, as consoles make for folders, does not count.
 func (b *Bucket) Foreign(ctx context.Context, prefix string) (string, error) {
-	return remote.Foreign(b.list(ctx, remote.Below(prefix)))
+	below := remote.Below(prefix)
+	return remote.Foreign(b.list(ctx, below), below)
 }
 
 // Delete implements [bucket.Bucket].

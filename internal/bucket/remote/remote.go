@@ -62,36 +62,52 @@ func (b *body) Close() error {
 }
 
 // Ours yields of what a store lists below a prefix what can be an object of ours.
-// A list that is not in the order of the bytes of names is ErrRejected.
+// A list that is not in the order of the bytes of names is ErrRejected, and so is
+// one of something else than was asked for, as a cache may have it.
 func Ours(all iter.Seq2[bucket.Object, error], prefix string) iter.Seq2[bucket.Object, error] {
 	return func(yield func(bucket.Object, error) bool) {
 		if strings.ContainsFunc(prefix, unicode.IsControl) {
 			return // no name begins with it, and stores fail over it
 		}
-		last := ""
-		for object, err := range all {
-			if err == nil && object.Name <= last {
-				err = fmt.Errorf("listing %q: %w: %s comes behind %s", prefix, bucket.ErrRejected, object.Name, last)
-			}
-			if err != nil {
-				yield(bucket.Object{}, err)
-				return
-			}
-			last = object.Name
-			if bucket.ValidateName(object.Name) == nil && !yield(object, nil) {
+		for object, err := range checked(all, prefix) {
+			if (err != nil || bucket.ValidateName(object.Name) == nil) && !yield(object, err) {
 				return
 			}
 		}
 	}
 }
 
-// Foreign returns the first object, among the first thousand of a list, that no
-// object of ours can be named like, or "". An empty object whose name ends in a
-// slash, as consoles make for folders, does not count.
-func Foreign(all iter.Seq2[bucket.Object, error]) (string, error) {
+// checked yields what a store lists below a prefix, up to an error of the list.
+func checked(all iter.Seq2[bucket.Object, error], prefix string) iter.Seq2[bucket.Object, error] {
+	return func(yield func(bucket.Object, error) bool) {
+		last := ""
+		for object, err := range all {
+			switch {
+			case err != nil:
+			case object.Name <= last:
+				err = fmt.Errorf("listing %q: %w: %q comes behind %q", prefix, bucket.ErrRejected, object.Name, last)
+			case !strings.HasPrefix(object.Name, prefix):
+				err = fmt.Errorf("listing %q: %w: %q does not begin so", prefix, bucket.ErrRejected, object.Name)
+			}
+			if err != nil {
+				yield(bucket.Object{}, err)
+				return
+			}
+			last = object.Name
+			if !yield(object, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Foreign returns the first object, among the first thousand of a list below a
+// prefix, that no object of ours can be named like, or "". An empty object whose
+// name ends in a slash, as consoles make for folders, does not count.
+func Foreign(all iter.Seq2[bucket.Object, error], prefix string) (string, error) {
 	const most = 1000
 	seen := 0
-	for object, err := range all {
+	for object, err := range checked(all, prefix) {
 		if err != nil {
 			return "", err
 		}

@@ -2,6 +2,7 @@ package remote_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"net/http"
@@ -37,6 +38,8 @@ func TestOurs(t *testing.T) {
 		{"", []string{"b", "a"}, []string{"b"}, bucket.ErrRejected},
 		{"", []string{"a", "a"}, []string{"a"}, bucket.ErrRejected},
 		{"a\x00", []string{"a"}, nil, nil},
+		{"a/", []string{"a/b", "b"}, []string{"a/b"}, bucket.ErrRejected}, // that of another prefix
+		{"", []string{""}, nil, bucket.ErrRejected},
 	} {
 		var got []string
 		var failed error
@@ -56,12 +59,21 @@ func TestForeign(t *testing.T) {
 	for want, names := range map[string][]string{
 		"": {"a", "folder/", "z"}, "a b": {"a", "a b", "c d"},
 	} {
-		if got, err := remote.Foreign(objects(names...)); got != want || err != nil {
+		if got, err := remote.Foreign(objects(names...), ""); got != want || err != nil {
 			t.Errorf("of %q the first foreign one is %q, %v, want %q", names, got, err, want)
 		}
 	}
-	far := append(slices.Repeat([]string{"a"}, 1000), "a b")
-	if got, err := remote.Foreign(objects(far...)); got != "" || err != nil {
+	for prefix, names := range map[string][]string{"b/": {"a/b"}, "": {"b", "a"}} {
+		if got, err := remote.Foreign(objects(names...), prefix); !errors.Is(err, bucket.ErrRejected) {
+			t.Errorf("of %q below %q the first foreign one is %q, %v, want ErrRejected", names, prefix, got, err)
+		}
+	}
+	var far []string
+	for i := range 1000 {
+		far = append(far, fmt.Sprintf("a%04d", i))
+	}
+	far = append(far, "b c")
+	if got, err := remote.Foreign(objects(far...), ""); got != "" || err != nil {
 		t.Errorf("behind a thousand others, the first foreign one is %q, %v", got, err)
 	}
 }
