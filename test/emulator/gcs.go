@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"hash/crc32"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -36,7 +37,7 @@ func StartGCS(dir string) (*Server, error) {
 		known := func(handle func(w http.ResponseWriter, r *http.Request)) http.HandlerFunc {
 			return func(w http.ResponseWriter, r *http.Request) {
 				if r.Header.Get("Authorization") != "Bearer "+token {
-					refuseGCS(w, http.StatusUnauthorized, "authError", "Invalid Credentials")
+					refuseGCS(w, r, http.StatusUnauthorized, "authError", "Invalid Credentials")
 					return
 				}
 				handle(w, r)
@@ -94,8 +95,16 @@ func answerJSON(w http.ResponseWriter, status int, body any) {
 	_ = json.NewEncoder(w).Encode(body) // the client may have gone
 }
 
-// refuseGCS answers with an error.
-func refuseGCS(w http.ResponseWriter, status int, reason, message string) {
+// refuseGCS answers with an error. The servers for what is stored, which mark their
+// answers, refuse downloads in words that they call a page.
+func refuseGCS(w http.ResponseWriter, r *http.Request, status int, reason, message string) {
+	w.Header().Set("X-GUploader-UploadID", rand.Text())
+	if r.URL.Query().Get("alt") == "media" {
+		w.Header().Set("Content-Type", "text/html; charset=UTF-8")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, message) // the client may have gone
+		return
+	}
 	answerJSON(w, status, map[string]any{"error": map[string]any{
 		"code": status, "message": message, "errors": []any{map[string]string{"domain": "global", "reason": reason, "message": message}},
 	}})
@@ -107,7 +116,7 @@ func absentGCS(w http.ResponseWriter, r *http.Request, became int) {
 	if became == noObject {
 		message = "No such object: " + r.PathValue("bucket") + "/" + r.PathValue("name")
 	}
-	refuseGCS(w, http.StatusNotFound, "notFound", message)
+	refuseGCS(w, r, http.StatusNotFound, "notFound", message)
 }
 
 // resource describes an object.
@@ -120,7 +129,7 @@ func resource(name string, o object) map[string]string {
 func (s *Server) putGCS(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	if query.Get("uploadType") != "media" || query.Get("ifGenerationMatch") != "0" {
-		refuseGCS(w, http.StatusBadRequest, "invalid", "only objects that are not there, in one request")
+		refuseGCS(w, r, http.StatusBadRequest, "invalid", "only objects that are not there, in one request")
 		return
 	}
 	o, became := s.put(r.PathValue("bucket"), query.Get("name"), r.Body, r.ContentLength)
@@ -128,7 +137,7 @@ func (s *Server) putGCS(w http.ResponseWriter, r *http.Request) {
 	case noBucket:
 		absentGCS(w, r, became)
 	case exists:
-		refuseGCS(w, http.StatusPreconditionFailed, "conditionNotMet", "At least one of the pre-conditions you specified did not hold.")
+		refuseGCS(w, r, http.StatusPreconditionFailed, "conditionNotMet", "At least one of the pre-conditions you specified did not hold.")
 	default:
 		answerJSON(w, http.StatusOK, resource(query.Get("name"), o))
 	}

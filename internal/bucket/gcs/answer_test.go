@@ -1,6 +1,7 @@
 package gcs_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -57,6 +58,8 @@ func TestAnswers(t *testing.T) {
 		{status: 404, reason: "notFound", want: bucket.ErrMissing},
 		{status: 408, reason: "uploadBrokenConnection", want: bucket.ErrUnreachable},
 		{status: 409, reason: "conflict", want: bucket.ErrBusy},
+		{status: 412, reason: "orgPolicyConstraintFailed", want: bucket.ErrRefused},
+		{status: 412, reason: "other", want: bucket.ErrRejected},
 		{status: 429, reason: "rateLimitExceeded", want: bucket.ErrBusy, header: http.Header{"Retry-After": {"7"}}},
 		{status: 500, reason: "internalError", want: bucket.ErrBusy},
 		{status: 503, reason: "backendError", want: bucket.ErrBusy},
@@ -126,6 +129,45 @@ func TestWhich(t *testing.T) {
 	}
 }
 
+// TestWords has a store refuse downloads, and all else, in words that it calls a page,
+// as the servers for what is stored do.
+func TestWords(t *testing.T) {
+	emulator.GCS(t).Setenv(t)
+	for _, c := range []struct {
+		status        int
+		text          string
+		marked        bool // with the header of these servers
+		get, anything error
+	}{
+		{404, "No such object: bucket/name", true, bucket.ErrNotFound, nil},
+		{404, "No such object: bucket/name", false, bucket.ErrNotFound, nil},
+		{404, "The specified bucket does not exist.", true, bucket.ErrMissing, nil},
+		{401, "Anonymous caller does not have storage.objects.get access", true, bucket.ErrSecret, bucket.ErrSecret},
+		{403, "cairn@project does not have storage.objects.get access", true, bucket.ErrRefused, bucket.ErrRefused},
+		{403, "cairn@project does not have storage.objects.get access", false, bucket.ErrNotStore, bucket.ErrNotStore}, // anyone can say so
+		{200, "<html>", true, bucket.ErrNotStore, bucket.ErrNotStore},
+		{302, "<html>", true, bucket.ErrNotStore, bucket.ErrNotStore},
+	} {
+		b := standIn(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=UTF-8")
+			if c.marked {
+				w.Header().Set("X-GUploader-UploadID", "1")
+			}
+			w.WriteHeader(c.status)
+			fmt.Fprint(w, c.text)
+		})
+		for name, call := range buckettest.Calls() {
+			want := c.anything
+			if name == "Get" {
+				want = c.get
+			}
+			if err := call(t.Context(), b); want != nil && !errors.Is(err, want) {
+				t.Errorf("%s after %d %q, %t: %v, want %v", name, c.status, c.text, c.marked, err, want)
+			}
+		}
+	}
+}
+
 // TestLists has what says that it lists, and does not.
 func TestLists(t *testing.T) {
 	emulator.GCS(t).Setenv(t)
@@ -173,11 +215,18 @@ func TestTokens(t *testing.T) {
 		{400, `{"error": "invalid_grant", "error_description": "Invalid JWT: ... Check your iat and exp values in the JWT claim."}`, bucket.ErrClock},
 		{503, ``, bucket.ErrBusy},
 		{403, `<html>`, bucket.ErrNotStore},
-		{200, `<html>`, bucket.ErrNoCredentials},
+		{200, `<html>`, bucket.ErrNotStore},
+		{200, `{}`, bucket.ErrNoCredentials},
+		{200, `{`, bucket.ErrNoCredentials},
+		{-1, ``, bucket.ErrUnreachable}, // it breaks off
 		{0, ``, bucket.ErrUnreachable}, // it does not answer
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			if c.status == 0 {
+			if c.status <= 0 {
+				if c.status < 0 {
+					w.Header().Set("Content-Length", "1000")
+					_ = http.NewResponseController(w).Flush()
+				}
 				panic(http.ErrAbortHandler)
 			}
 			w.WriteHeader(c.status)
@@ -189,6 +238,41 @@ func TestTokens(t *testing.T) {
 		if _, ok := errors.AsType[*bucket.Answer](err); !errors.Is(err, c.want) || !ok {
 			t.Errorf("%d %s: %v, want %v", c.status, c.body, err, c.want)
 		}
+	}
+}
+
+// TestTokenWaits has nobody give out tokens: whoever does not want to wait any more
+// does not, and the next call finds the one that has come meanwhile.
+func TestTokenWaits(t *testing.T) {
+	s := emulator.GCS(t)
+	asked, give := make(chan struct{}, 1), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked <- struct{}{} // there is room for one
+		<-give
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"access_token": "token", "token_type": "Bearer", "expires_in": 3600}`)
+	}))
+	t.Cleanup(server.Close)
+	credentials(t, server.URL)
+	b, err := gcs.Open(t.Context(), gcs.Location{Bucket: "bucket", Endpoint: s.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- buckettest.Calls()["Get"](ctx, b) }()
+		if len(asked) == 0 {
+			asked <- <-asked
+		}
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("Get: %v, want context.Canceled", err)
+		}
+	}
+	close(give)
+	if err := buckettest.Calls()["Get"](t.Context(), b); !errors.Is(err, bucket.ErrSecret) { // it is not that of the store
+		t.Errorf("Get with the token: %v, want ErrSecret", err)
 	}
 }
 

@@ -23,8 +23,7 @@ const contentType = "application/octet-stream"
 // A client makes requests.
 type client struct {
 	http   *http.Client
-	tokens oauth2.TokenSource
-	fetch  *lastFailure // of connections to whoever gives out tokens
+	tokens *tokens
 }
 
 // newClient returns a client with the application default credentials.
@@ -38,7 +37,7 @@ func newClient(ctx context.Context, stall time.Duration) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &client{&http.Client{Transport: transport, CheckRedirect: remote.Stay}, found.TokenSource, fetch}, nil
+	return &client{&http.Client{Transport: transport, CheckRedirect: remote.Stay}, &tokens{source: found.TokenSource, fetch: fetch}}, nil
 }
 
 func findCredentials(ctx context.Context) (*google.Credentials, error) {
@@ -64,9 +63,9 @@ func (c *client) do(ctx context.Context, method, url string, body upload) (*http
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	token, err := c.tokens.Token()
+	token, err := c.tokens.get(ctx)
 	if err != nil {
-		return nil, c.tokenError(err)
+		return nil, err
 	}
 	request, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 
 	"golang.org/x/oauth2"
 
@@ -18,7 +17,8 @@ import (
 // classes are the errors that the store answers with, by their reason. Source:
 // Google, JSON API, HTTP status and error codes.
 var classes = map[string]error{
-	"conditionNotMet": bucket.ErrExists, // the only condition is that there is none
+	"conditionNotMet":           bucket.ErrExists,  // the only condition is that there is none
+	"orgPolicyConstraintFailed": bucket.ErrRefused, // 412 too
 
 	"authError":         bucket.ErrSecret,
 	"required":          bucket.ErrSecret, // 401: whoever asks is not known
@@ -50,8 +50,11 @@ func (e *apiError) Error() string { return fmt.Sprintf("%d %s %.200q", e.status,
 // and not of the bucket.
 func namesObject(err error) bool {
 	api, ok := errors.AsType[*apiError](err)
-	return ok && strings.HasPrefix(api.message, "No such object")
+	return ok && strings.HasPrefix(api.message, noObject)
 }
+
+// noObject is how the store begins to say that an object is not there.
+const noObject = "No such object: "
 
 // refusal returns the error of an answer that is not a good one.
 func refusal(response *http.Response) error {
@@ -68,18 +71,25 @@ func refusal(response *http.Response) error {
 	}
 	api := &apiError{status: response.StatusCode}
 	isAPI := json.Unmarshal(text, &said) == nil && said.Error.Code == response.StatusCode
-	if isAPI {
+	isText := isText(text, response)
+	switch {
+	case isAPI:
 		api.message = said.Error.Message
 		for _, e := range said.Error.Errors {
 			api.reason = e.Reason
 		}
+	case isText:
+		api.message = string(text)
 	}
 	class := classes[api.reason]
 	if class == nil || api.reason == "required" && api.status != http.StatusUnauthorized {
 		class = remote.ClassOf(response.StatusCode)
 	}
+	if class == bucket.ErrExists && api.reason != "" && classes[api.reason] != class {
+		class = bucket.ErrRejected // for another condition than ours
+	}
 	lasts := class != bucket.ErrBusy && class != bucket.ErrUnreachable
-	if lasts && !isAPI && !isBare(text, response) {
+	if lasts && !isAPI && !isText && !isBare(text, response) {
 		class = bucket.ErrNotStore // of a proxy, say
 	}
 	answer := &bucket.Answer{Class: class, Said: strings.TrimSpace(fmt.Sprintf("%d %s", api.status, api.reason)), After: remote.After(response.Header), Err: api}
@@ -98,11 +108,18 @@ func isBare(text []byte, response *http.Response) bool {
 	return len(text) == 0 && response.StatusCode == http.StatusPreconditionFailed
 }
 
-// tokenError wraps an error of getting a token.
-func (c *client) tokenError(err error) error {
+// isText reports whether an answer is an error of the store that is no JSON: what is
+// to be downloaded it refuses in words, which it calls a page. Its servers for what is
+// stored say so in a header.
+func isText(text []byte, response *http.Response) bool {
+	return response.StatusCode/100 == 4 && (response.Header.Get("X-Guploader-Uploadid") != "" || strings.HasPrefix(string(text), noObject))
+}
+
+// tokenError wraps an error of getting a token; cause is that of the connection.
+func tokenError(err, cause error) error {
 	refused, ok := errors.AsType[*oauth2.RetrieveError](err)
 	if !ok {
-		if cause := c.fetch.err(); cause != nil { // which the library has as text only
+		if cause != nil { // which the library has as text only
 			return remote.Network(fmt.Errorf("getting a token: %w", cause))
 		}
 		return &bucket.Answer{Class: bucket.ErrNoCredentials, Said: "they give no token", Err: err}
@@ -129,27 +146,4 @@ func (c *client) tokenError(err error) error {
 		answer.Class = bucket.ErrExpired
 	}
 	return answer
-}
-
-// lastFailure remembers why the last request of a transport had no answer. The
-// requests for tokens come one at a time.
-type lastFailure struct {
-	inner http.RoundTripper
-	mu    sync.Mutex
-	last  error
-}
-
-// RoundTrip implements http.RoundTripper.
-func (l *lastFailure) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, err := l.inner.RoundTrip(r)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.last = err
-	return response, err
-}
-
-func (l *lastFailure) err() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.last
 }
