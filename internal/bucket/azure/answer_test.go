@@ -4,11 +4,15 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"cairn/internal/bucket"
@@ -214,6 +218,52 @@ func TestCredentials(t *testing.T) {
 				t.Errorf("Head: %v, want %v", err, c.want)
 			}
 		})
+	}
+}
+
+// A trip is the answer to all requests.
+type trip func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (t trip) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
+
+// TestSignIn has whoever gives out tokens not answer, or not as it should.
+func TestSignIn(t *testing.T) {
+	for variable, value := range map[string]string{
+		"AZURE_STORAGE_KEY": "", "AZURE_STORAGE_SAS_TOKEN": "", "AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential",
+		"AZURE_TENANT_ID": "tenant", "AZURE_CLIENT_ID": "client", "AZURE_CLIENT_SECRET": "TOPSECRET",
+	} {
+		t.Setenv(variable, value)
+	}
+	answer := func(status int, kind string, body io.Reader) trip {
+		return func(r *http.Request) (*http.Response, error) {
+			header := http.Header{"Content-Type": {kind}}
+			return &http.Response{Status: http.StatusText(status), StatusCode: status, Header: header, Body: io.NopCloser(body), Request: r}, nil
+		}
+	}
+	for name, c := range map[string]struct {
+		trip trip
+		want error
+	}{
+		"offline": {func(r *http.Request) (*http.Response, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: r.URL.Host, IsNotFound: true}}
+		}, bucket.ErrHost},
+		"nobody listens": {func(*http.Request) (*http.Response, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+		}, bucket.ErrUnreachable},
+		"it breaks off": {answer(200, "application/json", iotest.ErrReader(io.ErrUnexpectedEOF)), bucket.ErrUnreachable},
+		"a page":        {answer(200, "text/html", strings.NewReader("<html>")), bucket.ErrNotStore},
+		"it is busy":    {answer(503, "text/html", strings.NewReader("<html>")), bucket.ErrBusy},
+		"refused":       {answer(401, "application/json", strings.NewReader(`{"error": "invalid_client"}`)), bucket.ErrSecret},
+	} {
+		b, err := azure.OpenThrough(azure.Location{Container: "box", Account: "abc"}, c.trip)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = b.Head(t.Context(), "name")
+		if _, ok := errors.AsType[*bucket.Answer](err); !errors.Is(err, c.want) || !ok || strings.Contains(err.Error(), "TOPSECRET") {
+			t.Errorf("%s: Head: %v, want %v", name, err, c.want)
+		}
 	}
 }
 

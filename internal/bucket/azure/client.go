@@ -1,6 +1,7 @@
 package azure
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
@@ -35,13 +37,32 @@ func newClient(l Location, client *http.Client) (*container.Client, error) {
 	if signature := os.Getenv("AZURE_STORAGE_SAS_TOKEN"); signature != "" {
 		return container.NewClientWithNoCredential(address+"?"+strings.TrimPrefix(signature, "?"), options)
 	}
+	witness := &remote.Witness{Transport: client.Transport}
 	found, err := azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{
-		ClientOptions: policy.ClientOptions{Retry: once, Telemetry: silent, Transport: client},
+		ClientOptions: policy.ClientOptions{Retry: once, Telemetry: silent, Transport: &http.Client{Transport: witness, CheckRedirect: remote.Stay}},
 	})
 	if err != nil {
 		return nil, &bucket.Answer{Class: bucket.ErrNoCredentials, Said: "what there is of them cannot be read", Err: err}
 	}
-	return container.NewClient(address, found, options)
+	return container.NewClient(address, signIn{found, witness}, options)
+}
+
+// signIn gets tokens, of which the client asks for one at a time.
+type signIn struct {
+	azcore.TokenCredential
+	witness *remote.Witness
+}
+
+// GetToken implements azcore.TokenCredential. That nobody answers, which the library
+// tells as a failure to sign in, is an error of the connection.
+func (s signIn) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	s.witness.Forget()
+	token, err := s.TokenCredential.GetToken(ctx, options)
+	failed, ok := errors.AsType[*azidentity.AuthenticationFailedError](err)
+	if cause := s.witness.Err(); ok && failed.RawResponse == nil && cause != nil && strings.Contains(err.Error(), cause.Error()) {
+		err = fmt.Errorf("signing in: %w", cause)
+	}
+	return token, err
 }
 
 // malformed returns the error for a variable with a secret, which it does not tell.

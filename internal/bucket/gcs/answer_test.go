@@ -219,7 +219,7 @@ func TestTokens(t *testing.T) {
 		{200, `{}`, bucket.ErrNoCredentials},
 		{200, `{`, bucket.ErrNoCredentials},
 		{-1, ``, bucket.ErrUnreachable}, // it breaks off
-		{0, ``, bucket.ErrUnreachable}, // it does not answer
+		{0, ``, bucket.ErrUnreachable},  // it does not answer
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			if c.status <= 0 {

@@ -30,7 +30,7 @@ type client struct {
 func newClient(ctx context.Context, stall time.Duration) (*client, error) {
 	transport := remote.Transport(stall)
 	transport.DisableCompression = true // what is stored is compressed
-	fetch := &lastFailure{inner: transport}
+	fetch := &remote.Witness{Transport: transport}
 	// Tokens are fetched as long as there is a client.
 	ctx = context.WithValue(context.WithoutCancel(ctx), oauth2.HTTPClient, &http.Client{Transport: fetch, CheckRedirect: remote.Stay})
 	found, err := findCredentials(ctx)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -120,6 +121,41 @@ func TestAfter(t *testing.T) {
 	for text, want := range map[string]time.Duration{"": 0, "7": 7 * time.Second, "-1": 0, "soon": 0, "9999999": 24 * time.Hour} {
 		if got := remote.After(http.Header{"Retry-After": {text}}); got != want {
 			t.Errorf("after %q it is %v, want %v", text, got, want)
+		}
+	}
+}
+
+// TestWitness has connections fail, bodies break off, and a page.
+func TestWitness(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/broken":
+			w.Header().Set("Content-Length", "9")
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		case "/page":
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		}
+	}))
+	t.Cleanup(server.Close)
+	transport := remote.Transport(time.Minute)
+	t.Cleanup(transport.CloseIdleConnections)
+	witness := &remote.Witness{Transport: transport}
+	client := &http.Client{Transport: witness}
+	for _, c := range []struct{ url, want string }{
+		{server.URL, ""}, {server.URL + "/broken", "unexpected EOF"}, {server.URL + "/page", "200 OK, text/html"}, {"http://127.0.0.1:1", "refused"},
+	} {
+		response, err := client.Get(c.url)
+		if err == nil {
+			_, err = io.ReadAll(response.Body)
+			_ = response.Body.Close() // it was only read
+		}
+		seen := witness.Err()
+		if (err == nil) != (c.want == "") || (seen == nil) != (err == nil) || seen != nil && !strings.Contains(seen.Error(), c.want) {
+			t.Errorf("GET %s: %v, and %v was seen, want %q", c.url, err, seen, c.want)
+		}
+		if witness.Forget(); witness.Err() != nil {
+			t.Errorf("after Forget there is still %v", witness.Err())
 		}
 	}
 }
