@@ -123,9 +123,13 @@ func TestExists(t *testing.T) {
 		{"Get", "BlobNotFound", 404, bucket.ErrNotFound},
 		{"Head", "ResourceNotFound", 404, bucket.ErrNotFound},
 		{"Delete", "BlobNotFound", 404, nil},
+		{"Put", "ResourceNotFound", 404, bucket.ErrMissing},
+		{"List", "ResourceNotFound", 404, bucket.ErrMissing},
+		{"Put", "LeaseLost", 412, bucket.ErrRejected},
 	} {
 		b := standIn(t, func(w http.ResponseWriter, r *http.Request) { emulator.RefuseAzure(w, r, c.status, c.code, "") })
-		if err := buckettest.Calls()[c.call](t.Context(), b); !errors.Is(err, c.want) {
+		err := buckettest.Calls()[c.call](t.Context(), b)
+		if !errors.Is(err, c.want) || c.want == bucket.ErrMissing && errors.Is(err, bucket.ErrNotFound) {
 			t.Errorf("%s after %s: %v, want %v", c.call, c.code, err, c.want)
 		}
 	}

@@ -74,7 +74,7 @@ func (b *Bucket) Put(ctx context.Context, name string, content io.ReadSeeker) er
 		AccessConditions: none,
 		HTTPHeaders:      &blob.HTTPHeaders{BlobContentType: to.Ptr(contentType)},
 	})
-	return describe(ctx, "storing", name, err)
+	return describeAll(ctx, "storing", name, err)
 }
 
 // Get implements [bucket.Bucket].
@@ -123,7 +123,7 @@ func (b *Bucket) list(ctx context.Context, prefix string) iter.Seq2[bucket.Objec
 				err = &remote.NotStoreError{Said: "a list without a part for names"}
 			}
 			if err != nil {
-				yield(bucket.Object{}, describe(ctx, "listing", fmt.Sprintf("%q", prefix), err))
+				yield(bucket.Object{}, describeAll(ctx, "listing", fmt.Sprintf("%q", prefix), err))
 				return
 			}
 			for _, item := range page.Segment.BlobItems {

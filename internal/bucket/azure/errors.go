@@ -48,8 +48,6 @@ var classes = map[string]error{
 
 	"Md5Mismatch":   bucket.ErrUnreachable, // it did not arrive as it was sent
 	"Crc64Mismatch": bucket.ErrUnreachable,
-
-	"LeaseIdMissing": bucket.ErrRejected, // someone else has locked the blob
 }
 
 // describe says what was being done to what, and gives err the class of package
@@ -59,6 +57,15 @@ func describe(ctx context.Context, doing, what string, err error) error {
 		return nil
 	}
 	return remote.Describe(ctx, doing, what, classify(err))
+}
+
+// describeAll is describe for what is asked of the container: when something is not there,
+// that is it.
+func describeAll(ctx context.Context, doing, what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return remote.Describe(ctx, doing, what, remote.Missing(classify(err)))
 }
 
 // classify wraps an error of a call in that of package bucket.
@@ -86,6 +93,9 @@ func refusal(response *azcore.ResponseError) error {
 	answer := &bucket.Answer{Class: classes[response.ErrorCode], Said: strings.TrimSpace(fmt.Sprintf("%d %s", response.StatusCode, response.ErrorCode)), Err: response}
 	if answer.Class == nil {
 		answer.Class = remote.ClassOf(response.StatusCode)
+		if answer.Class == bucket.ErrExists && response.ErrorCode != "" {
+			answer.Class = bucket.ErrRejected // for another condition than ours
+		}
 	}
 	if response.RawResponse != nil {
 		answer.After = remote.After(response.RawResponse.Header)

@@ -88,11 +88,7 @@ func (b *Bucket) Put(ctx context.Context, name string, content io.ReadSeeker) er
 	if err := bucket.ValidateName(name); err != nil {
 		return err
 	}
-	err := b.put(ctx, name, content)
-	if errors.Is(err, bucket.ErrNotFound) {
-		err = missing(err)
-	}
-	return remote.Describe(ctx, "storing", name, err)
+	return remote.Describe(ctx, "storing", name, remote.Missing(b.put(ctx, name, content)))
 }
 
 func (b *Bucket) put(ctx context.Context, name string, content io.ReadSeeker) error {
@@ -200,18 +196,7 @@ func (b *Bucket) page(ctx context.Context, query url.Values) (page, error) {
 	query.Set("fields", "kind,nextPageToken,items(name,size,updated)")
 	var p page
 	err := b.client.ask(ctx, http.MethodGet, b.url("", "", query), upload{}, &p)
-	if errors.Is(err, bucket.ErrNotFound) {
-		err = missing(err)
-	}
-	return p, err
-}
-
-// missing returns err as one of a bucket that is not there.
-func missing(err error) error {
-	if answer, ok := errors.AsType[*bucket.Answer](err); ok {
-		return &bucket.Answer{Class: bucket.ErrMissing, Said: answer.Said, Err: answer.Err}
-	}
-	return err
+	return p, remote.Missing(err)
 }
 
 // Foreign returns the first object below a prefix, among the first thousand,

@@ -49,6 +49,15 @@ func ClassOf(status int) error {
 	return bucket.ErrRejected
 }
 
+// Missing returns err, but one of an object that is not there as one of the bucket: what
+// is stored or listed is asked of that.
+func Missing(err error) error {
+	if answer, ok := errors.AsType[*bucket.Answer](err); ok && answer.Class == bucket.ErrNotFound {
+		return &bucket.Answer{Class: bucket.ErrMissing, Said: answer.Said, After: answer.After, Err: answer.Err}
+	}
+	return err
+}
+
 // After returns for how long a store wants to be left alone; 0 if it does not
 // say. Source: RFC 9110, section 10.2.3.
 func After(header http.Header) time.Duration {

@@ -199,6 +199,22 @@ func TestHeadRefused(t *testing.T) {
 	}
 }
 
+// TestNoSuchKey has a store say that an object is not there to what is asked of the
+// bucket: a list, and an object that is to be stored.
+func TestNoSuchKey(t *testing.T) {
+	credentials(t, "key", "secret")
+	b := open(t, standIn(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprint(w, `<Error><Code>NoSuchKey</Code></Error>`)
+	}))
+	for name, want := range map[string]error{"Get": bucket.ErrNotFound, "Head": bucket.ErrNotFound, "Put": bucket.ErrMissing, "List": bucket.ErrMissing} {
+		err := calls[name](t.Context(), b)
+		if !errors.Is(err, want) || errors.Is(err, bucket.ErrNotFound) != (want == bucket.ErrNotFound) {
+			t.Errorf("%s: %v, want %v alone", name, err, want)
+		}
+	}
+}
+
 // TestRejected has a store say what it does not like: that is for a person to read.
 func TestRejected(t *testing.T) {
 	credentials(t, "key", "secret")

@@ -84,6 +84,15 @@ func describe(ctx context.Context, doing, what string, err error) error {
 	return remote.Describe(ctx, doing, what, classify(err))
 }
 
+// describeAll is describe for what is asked of the bucket: when something is not there,
+// that is it.
+func describeAll(ctx context.Context, doing, what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return remote.Describe(ctx, doing, what, remote.Missing(classify(err)))
+}
+
 // classify wraps an error of a call in that of package bucket.
 func classify(err error) error {
 	if _, ok := errors.AsType[*bucket.Answer](err); ok || errors.Is(err, bucket.ErrExists) {

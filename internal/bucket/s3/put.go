@@ -46,7 +46,7 @@ func (b *Bucket) Put(ctx context.Context, name string, content io.ReadSeeker) er
 	for try := 0; ; try++ {
 		err := b.put(ctx, name, content)
 		if !isConflict(err) || try == tries {
-			return describe(ctx, "storing", name, err)
+			return describeAll(ctx, "storing", name, err)
 		}
 		select {
 		case <-time.After(rand.N(pause << try)):

@@ -137,12 +137,8 @@ func (b *Bucket) list(ctx context.Context, prefix string) iter.Seq2[bucket.Objec
 					err = remote.CutOff()
 				}
 			}
-			err = describe(ctx, "listing", fmt.Sprintf("%q", prefix), err)
-			if errors.Is(err, bucket.ErrNotFound) {
-				err = fmt.Errorf("%w: %w", bucket.ErrMissing, err) // there is no such object to a list
-			}
 			if err != nil {
-				yield(bucket.Object{}, err)
+				yield(bucket.Object{}, describeAll(ctx, "listing", fmt.Sprintf("%q", prefix), err))
 				return
 			}
 			for _, entry := range page.Contents {
