@@ -5,8 +5,7 @@
 //	b, err := azure.Open(ctx, l)
 //
 // Credentials come from where those of the Azure tools come from. No call is tried
-// again here; see [bucket.Retry]. It asks Azure's client itself: gocloud.dev would
-// add nothing but what it panics with when an answer lacks a header.
+// again here; see [bucket.Retry].
 package azure
 
 import (

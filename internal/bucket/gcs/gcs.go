@@ -5,9 +5,9 @@
 //	b, err := gcs.Open(ctx, l)
 //
 // Credentials are those that Google's tools call application default credentials.
-// No call is tried again here; see [bucket.Retry]. Google's client for Go, on which
-// that of gocloud.dev is built, brings gRPC along: it would make the program two
-// thirds larger, for the five requests that are made here.
+// No call is tried again here; see [bucket.Retry]. Google's client for Go brings gRPC
+// along: it would make the program two thirds larger, for the five requests that are
+// made here.
 package gcs
 
 import (
