@@ -181,6 +181,36 @@ func TestLists(t *testing.T) {
 	}
 }
 
+// TestDamaged has answers break off, and lack what they must tell.
+func TestDamaged(t *testing.T) {
+	credentials(t)
+	at := func(endpoint string) bucket.Bucket { return open(t, endpoint) }
+	list := "<EnumerationResults><Blobs/><Prefix>" + strings.Repeat("a", 1000) + "</Prefix><NextMarker/></EnumerationResults>"
+	header := map[string]string{"X-Ms-Version": "1", "ETag": `"1"`, "Last-Modified": "Thu, 26 Nov 2026 07:00:00 GMT"}
+	buckettest.CutAnswers(t, at, header, list)
+	for _, call := range []string{"Get", "Head"} {
+		buckettest.Untold(t, at, call, maps.Clone(header))
+	}
+}
+
+// TestBadSignature has a signature that cannot be a part of a URL, and one with the end
+// of a line of the file that it came from.
+func TestBadSignature(t *testing.T) {
+	t.Setenv("AZURE_STORAGE_KEY", "")
+	for signature, want := range map[string]error{
+		"sv=1&sig=TOP\x7fSECRET": bucket.ErrNoCredentials, "sv=1&sig=TOP%SECRET": bucket.ErrNoCredentials, "sv=1&sig=TOPSECRET\r\n": bucket.ErrUnreachable,
+	} {
+		t.Setenv("AZURE_STORAGE_SAS_TOKEN", signature)
+		b, err := azure.Open(t.Context(), azure.Location{Container: "box", Account: "abc", Endpoint: "http://127.0.0.1:1"})
+		if err == nil {
+			_, err = b.Head(t.Context(), "name")
+		}
+		if !errors.Is(err, want) || strings.Contains(err.Error(), "TOP") {
+			t.Errorf("with %q: %v, want %v without the signature", signature, err, want)
+		}
+	}
+}
+
 // TestNoConnection has nothing answer. What the errors tell has no signature in it.
 func TestNoConnection(t *testing.T) {
 	t.Setenv("AZURE_STORAGE_KEY", "")

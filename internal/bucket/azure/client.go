@@ -30,12 +30,15 @@ func newClient(l Location, client *http.Client) (*container.Client, error) {
 	if key := os.Getenv("AZURE_STORAGE_KEY"); key != "" {
 		shared, err := container.NewSharedKeyCredential(l.Account, key)
 		if err != nil {
-			return nil, malformed("AZURE_STORAGE_KEY")
+			return nil, malformed("AZURE_STORAGE_KEY", "it is not base64")
 		}
 		return container.NewClientWithSharedKeyCredential(address, shared, options)
 	}
-	if signature := os.Getenv("AZURE_STORAGE_SAS_TOKEN"); signature != "" {
-		return container.NewClientWithNoCredential(address+"?"+strings.TrimPrefix(signature, "?"), options)
+	if signature := strings.TrimPrefix(strings.TrimSpace(os.Getenv("AZURE_STORAGE_SAS_TOKEN")), "?"); signature != "" {
+		if _, err := url.ParseQuery(signature); err != nil || strings.ContainsFunc(signature, isOdd) {
+			return nil, malformed("AZURE_STORAGE_SAS_TOKEN", "it is not the query of a URL")
+		}
+		return container.NewClientWithNoCredential(address+"?"+signature, options)
 	}
 	witness := &remote.Witness{Transport: client.Transport}
 	found, err := azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{
@@ -66,9 +69,13 @@ func (s signIn) GetToken(ctx context.Context, options policy.TokenRequestOptions
 }
 
 // malformed returns the error for a variable with a secret, which it does not tell.
-func malformed(variable string) error {
-	return &bucket.Answer{Class: bucket.ErrNoCredentials, Said: variable + " is malformed", Err: errors.New("it is not base64")}
+func malformed(variable, why string) error {
+	return &bucket.Answer{Class: bucket.ErrNoCredentials, Said: variable + " is malformed", Err: errors.New(why)}
 }
+
+// isOdd reports whether a URL cannot have a character in its query: an error of package
+// url has the whole of it.
+func isOdd(r rune) bool { return r <= ' ' || r >= 0x7f || r == '#' }
 
 // A guard lets no answer through that says that all is well and does not come from
 // the store: what a proxy says of itself must not pass for an object, nor for a
@@ -82,7 +89,10 @@ func (g guard) Do(request *http.Request) (*http.Response, error) {
 		return nil, withoutQuery(request, err)
 	}
 	object := request.Method == http.MethodGet && request.URL.Query().Get("comp") == ""
-	if !object || response.StatusCode/100 != 2 {
+	switch {
+	case response.StatusCode/100 != 2:
+		response.Body = limited{io.LimitReader(response.Body, longestError), response.Body}
+	case !object:
 		response.Body = limited{io.LimitReader(response.Body, longest), response.Body}
 	}
 	if said := fault(request, response, object); said != "" {
@@ -101,9 +111,11 @@ func withoutQuery(request *http.Request, err error) error {
 	return fmt.Errorf("%s %s%s: %w", request.Method, request.URL.Host, request.URL.Path, err)
 }
 
-// longest is how many bytes of an answer are read that is no object: the SDK holds
-// them in memory. A list of 5,000 names has as many.
-const longest = 16 << 20
+// How many bytes of an answer are read that is no object: the SDK holds them in memory.
+const (
+	longest      = 16 << 20 // a list of 5,000 names
+	longestError = 64 << 10 // all of which is in the text of the error
+)
 
 // limited is a body of which not all is read.
 type limited struct {

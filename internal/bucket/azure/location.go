@@ -2,6 +2,7 @@ package azure
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"regexp"
 	"strings"
@@ -18,9 +19,12 @@ type Location struct {
 	Endpoint  string // of the account, as https://host:port; "" means that of public Azure
 }
 
+// longestName is how many characters the longest name of a container has.
+const longestName = 63
+
 // Source: Microsoft, Naming rules and restrictions for Azure resources.
 var (
-	containerName = regexp.MustCompile(`^[a-z0-9]([a-z0-9]|-[a-z0-9]){2,62}$`)
+	containerName = regexp.MustCompile(`^[a-z0-9]([a-z0-9]|-[a-z0-9]){2,}$`)
 	accountName   = regexp.MustCompile(`^[a-z0-9]{3,24}$`)
 )
 
@@ -37,6 +41,9 @@ func ParseURL(text string) (Location, error) {
 	l.Container, l.Prefix, err = form().Parse(text, map[string]*string{"storage_account": &l.Account, "endpoint": &l.Endpoint})
 	if err != nil {
 		return Location{}, err
+	}
+	if len(l.Container) > longestName {
+		return Location{}, fmt.Errorf("the name of its container has more than %d letters", longestName)
 	}
 	if !accountName.MatchString(l.Account) {
 		return Location{}, errors.New("it does not name a storage account, as in azblob://container/prefix?storage_account=account")

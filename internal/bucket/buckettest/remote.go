@@ -5,9 +5,11 @@ import (
 	"errors"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -79,5 +81,51 @@ func NoConnection(t *testing.T, open func(endpoint string) bucket.Bucket) {
 				}
 			}
 		})
+	}
+}
+
+// CutAnswers tests a driver of stores on a network, which open opens at an endpoint:
+// each answer to a GET, that of a good list with these headers, breaks off half way.
+func CutAnswers(t *testing.T, open func(endpoint string) bucket.Bucket, header map[string]string, list string) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for name, value := range header {
+			w.Header().Set(name, value)
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(list)))
+		_, _ = io.WriteString(w, list[:len(list)/2]) // the client may have gone
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}))
+	t.Cleanup(server.Close)
+	b := open(server.URL)
+	for _, name := range []string{"Get", "List"} {
+		if err := Calls()[name](t.Context(), b); !errors.Is(err, bucket.ErrUnreachable) || !bucket.Transient(err) {
+			t.Errorf("%s: %v, want ErrUnreachable", name, err)
+		}
+	}
+}
+
+// Untold tests a driver as CutAnswers does: answers lack one of these headers each. With
+// all of them an object is there.
+func Untold(t *testing.T, open func(endpoint string) bucket.Bucket, call string, header map[string]string) {
+	const content = "content"
+	header["Content-Length"] = strconv.Itoa(len(content))
+	for left := range maps.Keys(header) {
+		for _, want := range []error{nil, bucket.ErrNotStore} {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				for name, value := range header {
+					if want == nil || name != left {
+						w.Header().Set(name, value)
+					}
+				}
+				_ = http.NewResponseController(w).Flush() // no length is made up
+				_, _ = io.WriteString(w, content)         // the client may have gone
+			}))
+			if err := Calls()[call](t.Context(), open(server.URL)); !errors.Is(err, want) {
+				t.Errorf("%s without %s: %v, want %v", call, left, err, want)
+			}
+			server.CloseClientConnections()
+			server.Close()
+		}
 	}
 }

@@ -2,6 +2,7 @@ package gcs_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -175,12 +176,38 @@ func TestLists(t *testing.T) {
 		`{"kind": "storage#objects"}`:                       nil,
 		`{"kind": "storage#objects", "nextPageToken": "a"}`: bucket.ErrRejected, // again and again
 		`{}`: bucket.ErrNotStore,
-		`{"kind": "storage#objects", "items": [{}]}`:                                   bucket.ErrNotStore,
-		`{"kind": "storage#objects", "items": [` + item("b") + `, ` + item("a") + `]}`: bucket.ErrRejected,
+		`{"kind": "storage#objects", "items": [{}]}`:                                                   bucket.ErrNotStore,
+		`{"kind": "storage#objects", "items": [` + strings.Replace(item("a"), `"1"`, `"-1"`, 1) + `]}`: bucket.ErrNotStore,
+		`{"kind": "storage#objects", "items": [` + item("b") + `, ` + item("a") + `]}`:                 bucket.ErrRejected,
 	} {
 		b := standIn(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answer) })
 		if err := buckettest.Calls()["List"](t.Context(), b); !errors.Is(err, want) {
 			t.Errorf("List of %s: %v, want %v", answer, err, want)
+		}
+	}
+}
+
+// TestDamaged has answers break off, and lack what they must tell.
+func TestDamaged(t *testing.T) {
+	emulator.GCS(t).Setenv(t)
+	at := func(endpoint string) bucket.Bucket { return open(t, endpoint) }
+	buckettest.CutAnswers(t, at, map[string]string{"X-Goog-Generation": "1"}, `{"kind": "storage#objects", "items": [`+item("a")+`]}`)
+	buckettest.Untold(t, at, "Get", map[string]string{"X-Goog-Generation": "1"})
+	whole := map[string]any{"kind": "storage#object", "name": "name", "size": "7", "updated": "2026-11-26T07:00:00Z"}
+	for field := range whole {
+		for _, wrong := range []any{nil, "", 7} {
+			resource := maps.Clone(whole)
+			resource[field] = wrong
+			b := standIn(t, func(w http.ResponseWriter, _ *http.Request) {
+				if err := json.NewEncoder(w).Encode(resource); err != nil {
+					t.Error(err)
+				}
+			})
+			for _, call := range []string{"Head", "Put"} {
+				if err := buckettest.Calls()[call](t.Context(), b); !errors.Is(err, bucket.ErrNotStore) {
+					t.Errorf("%s with the %s %v: %v, want ErrNotStore", call, field, wrong, err)
+				}
+			}
 		}
 	}
 }

@@ -67,7 +67,7 @@ const fields = "kind,name,size,updated"
 // object returns what a resource describes.
 func (r resource) object() (bucket.Object, error) {
 	size, err := strconv.ParseInt(r.Size, 10, 64)
-	if err != nil || r.Name == "" || r.Updated.IsZero() {
+	if err != nil || size < 0 || r.Name == "" || r.Updated.IsZero() {
 		return bucket.Object{}, notStore(fmt.Sprintf("an object with the size %.20q, updated at %v", r.Size, r.Updated))
 	}
 	return bucket.Object{Name: r.Name, Size: size, Modified: r.Updated.UTC()}, nil

@@ -467,6 +467,19 @@ func TestUntold(t *testing.T) {
 	}
 }
 
+// TestCutAnswers has answers break off.
+func TestCutAnswers(t *testing.T) {
+	credentials(t, "key", "secret")
+	const list = `<ListBucketResult><Contents><Key>a</Key><Size>3</Size><LastModified>2026-11-26T07:00:00Z</LastModified></Contents></ListBucketResult>`
+	buckettest.CutAnswers(t, func(endpoint string) bucket.Bucket {
+		b, err := s3.Open(t.Context(), s3.Location{Bucket: "bucket", Endpoint: endpoint})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}, map[string]string{"ETag": `"1"`}, list)
+}
+
 func TestForeign(t *testing.T) {
 	credentials(t, "key", "secret")
 	for _, c := range []struct {
