@@ -65,6 +65,10 @@ func (s *Server) azure(handle http.HandlerFunc) http.HandlerFunc {
 			RefuseAzure(w, r, http.StatusForbidden, "AuthenticationFailed", "Server failed to authenticate the request.")
 			return
 		}
+		if r.Header.Get("X-Ms-Version") == "" || r.Header.Get("X-Ms-Date") == "" {
+			RefuseAzure(w, r, http.StatusBadRequest, "MissingRequiredHeader", "An HTTP header that's mandatory for this request is not specified.")
+			return
+		}
 		handle(w, r)
 	}
 }
@@ -143,7 +147,12 @@ type blob struct {
 func (s *Server) listAzure(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	entries, next, became := s.list(r.PathValue("bucket"), query.Get("prefix"), query.Get("marker"), listed)
-	if became != done {
+	switch became {
+	case done:
+	case noToken:
+		RefuseAzure(w, r, http.StatusBadRequest, "OutOfRangeInput", "One of the request inputs is out of range.")
+		return
+	default:
 		absentAzure(w, r, became)
 		return
 	}

@@ -12,6 +12,7 @@ package emulator
 
 import (
 	"crypto/rand"
+	"encoding/base64"
 	"io"
 	"maps"
 	"net/http"
@@ -104,6 +105,7 @@ const (
 	noBucket
 	noObject
 	exists
+	noToken // it is not one that a list was continued with
 )
 
 // put stores an object that is not there. What it holds is read before.
@@ -153,20 +155,30 @@ type entry struct {
 	object
 }
 
-// list returns a part of a list, and the name at which it goes on.
-func (s *Server) list(bucket, prefix, from string, most int) (entries []entry, next string, became int) {
+// list returns a part of a list, and a token for the next one, which is of use to the
+// server alone. Every other part is empty, as parts may be.
+func (s *Server) list(bucket, prefix, token string, most int) (entries []entry, next string, became int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	objects, ok := s.buckets[bucket]
 	if !ok {
 		return nil, "", noBucket
 	}
+	const empty, full = "\xfb\xef", "\xff\xbe" // + and / are in their texts
+	text, err := base64.StdEncoding.DecodeString(token)
+	from, isFull := strings.CutPrefix(string(text), full)
+	switch next, isEmpty := strings.CutPrefix(string(text), empty); {
+	case err == nil && isEmpty:
+		return nil, base64.StdEncoding.EncodeToString([]byte(full + next)), done
+	case token != "" && !isFull:
+		return nil, "", noToken
+	}
 	for _, name := range slices.Sorted(maps.Keys(objects)) {
 		if !strings.HasPrefix(name, prefix) || name < from {
 			continue
 		}
 		if len(entries) == most {
-			return entries, name, done
+			return entries, base64.StdEncoding.EncodeToString([]byte(empty + name)), done
 		}
 		entries = append(entries, entry{name, objects[name]})
 	}

@@ -10,10 +10,13 @@ import (
 	"encoding/pem"
 	"hash/crc32"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -120,10 +123,20 @@ func absentGCS(w http.ResponseWriter, r *http.Request, became int) {
 }
 
 // resource describes an object.
-func resource(name string, o object) map[string]string {
-	return map[string]string{
-		"kind": "storage#object", "name": name, "size": strconv.Itoa(len(o.data)), "updated": o.modified.Truncate(time.Millisecond).Format(time.RFC3339Nano),
+func resource(name string, o object) map[string]any {
+	at := o.modified.Truncate(time.Millisecond).Format(time.RFC3339Nano)
+	return map[string]any{
+		"kind": "storage#object", "name": name, "size": strconv.Itoa(len(o.data)), "timeCreated": at, "updated": at,
+		"generation": generation(o), "metageneration": "1", "contentType": "application/octet-stream", "crc32c": sum(o),
 	}
+}
+
+func generation(o object) string { return strconv.FormatInt(o.modified.UnixMicro(), 10) }
+
+// sum returns the checksum of an object.
+func sum(o object) string {
+	sum := crc32.Checksum(o.data, crc32.MakeTable(crc32.Castagnoli))
+	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, sum))
 }
 
 func (s *Server) putGCS(w http.ResponseWriter, r *http.Request) {
@@ -139,7 +152,7 @@ func (s *Server) putGCS(w http.ResponseWriter, r *http.Request) {
 	case exists:
 		refuseGCS(w, r, http.StatusPreconditionFailed, "conditionNotMet", "At least one of the pre-conditions you specified did not hold.")
 	default:
-		answerJSON(w, http.StatusOK, resource(query.Get("name"), o))
+		answerJSON(w, http.StatusOK, only(resource(query.Get("name"), o), query.Get("fields")))
 	}
 }
 
@@ -149,14 +162,13 @@ func (s *Server) getGCS(w http.ResponseWriter, r *http.Request) {
 	case became != done:
 		absentGCS(w, r, became)
 	case r.URL.Query().Get("alt") == "media":
-		sum := binary.BigEndian.AppendUint32(nil, crc32.Checksum(o.data, crc32.MakeTable(crc32.Castagnoli)))
 		w.Header().Set("Content-Type", "application/octet-stream")
 		w.Header().Set("Content-Length", strconv.Itoa(len(o.data)))
-		w.Header().Set("X-Goog-Generation", strconv.FormatInt(o.modified.UnixMicro(), 10))
-		w.Header().Set("X-Goog-Hash", "crc32c="+base64.StdEncoding.EncodeToString(sum))
+		w.Header().Set("X-Goog-Generation", generation(o))
+		w.Header().Set("X-Goog-Hash", "crc32c="+sum(o))
 		_, _ = w.Write(o.data) // the client may have gone
 	default:
-		answerJSON(w, http.StatusOK, resource(r.PathValue("name"), o))
+		answerJSON(w, http.StatusOK, only(resource(r.PathValue("name"), o), r.URL.Query().Get("fields")))
 	}
 }
 
@@ -167,20 +179,36 @@ func (s *Server) listGCS(w http.ResponseWriter, r *http.Request) {
 		most = min(most, n)
 	}
 	entries, next, became := s.list(r.PathValue("bucket"), query.Get("prefix"), query.Get("pageToken"), most)
-	if became != done {
+	switch became {
+	case done:
+	case noToken:
+		refuseGCS(w, r, http.StatusBadRequest, "invalid", "Invalid Value")
+		return
+	default:
 		absentGCS(w, r, became)
 		return
 	}
+	all, of, isCut := strings.Cut(query.Get("fields"), "items(")
+	of = strings.TrimSuffix(of, ")")
 	answer := map[string]any{"kind": "storage#objects"}
 	if next != "" {
 		answer["nextPageToken"] = next
 	}
 	var items []any
 	for _, e := range entries {
-		items = append(items, resource(e.name, e.object))
+		items = append(items, only(resource(e.name, e.object), of))
 	}
-	if items != nil { // which it leaves out
+	answer = only(answer, all)
+	if items != nil && (isCut || all == "") { // which it leaves out
 		answer["items"] = items
 	}
 	answerJSON(w, http.StatusOK, answer)
+}
+
+// only returns what was asked for of an answer.
+func only(answer map[string]any, fields string) map[string]any {
+	if fields != "" {
+		maps.DeleteFunc(answer, func(name string, _ any) bool { return !slices.Contains(strings.Split(fields, ","), name) })
+	}
+	return answer
 }

@@ -39,7 +39,7 @@ func standIn(t *testing.T, handle http.HandlerFunc) *azure.Bucket {
 // open opens a container at an endpoint, with what credentials there are.
 func open(t *testing.T, endpoint string) *azure.Bucket {
 	t.Helper()
-	b, err := azure.OpenImpatient(t.Context(), azure.Location{Container: "box", Account: emulator.Account, Endpoint: endpoint}, 200*time.Millisecond)
+	b, err := azure.OpenImpatient(t.Context(), azure.Location{Container: "box", Account: emulator.Account, Endpoint: endpoint}, 2*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}

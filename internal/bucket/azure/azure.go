@@ -63,7 +63,7 @@ func (b *Bucket) Put(ctx context.Context, name string, content io.ReadSeeker) er
 	if err := bucket.ValidateName(name); err != nil {
 		return err
 	}
-	lent, _, err := remote.Lend(content)
+	lent, _, err := remote.Lend(ctx, content)
 	if err != nil {
 		return remote.Describe(ctx, "storing", name, err)
 	}

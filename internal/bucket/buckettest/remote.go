@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"cairn/internal/bucket"
@@ -73,13 +74,17 @@ func NoConnection(t *testing.T, open func(endpoint string) bucket.Bucket) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := open(c.endpoint)
+			var waiting sync.WaitGroup
 			for call, do := range Calls() {
-				err := do(t.Context(), b)
-				answer, ok := errors.AsType[*bucket.Answer](err)
-				if !errors.Is(err, c.want) || !ok || !strings.Contains(answer.Said, c.says) {
-					t.Errorf("%s: %v, want %v that says %q", call, err, c.want, c.says)
-				}
+				waiting.Go(func() {
+					err := do(t.Context(), b)
+					answer, ok := errors.AsType[*bucket.Answer](err)
+					if !errors.Is(err, c.want) || !ok || !strings.Contains(answer.Said, c.says) {
+						t.Errorf("%s: %v, want %v that says %q", call, err, c.want, c.says)
+					}
+				})
 			}
+			waiting.Wait()
 		})
 	}
 }

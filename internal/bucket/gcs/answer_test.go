@@ -30,7 +30,7 @@ func standIn(t *testing.T, handle http.HandlerFunc) *gcs.Bucket {
 // open opens a bucket at an endpoint, with what credentials there are.
 func open(t *testing.T, endpoint string) *gcs.Bucket {
 	t.Helper()
-	b, err := gcs.OpenImpatient(t.Context(), gcs.Location{Bucket: "bucket", Endpoint: endpoint}, 200*time.Millisecond)
+	b, err := gcs.OpenImpatient(t.Context(), gcs.Location{Bucket: "bucket", Endpoint: endpoint}, 2*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}

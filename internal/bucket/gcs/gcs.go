@@ -92,7 +92,7 @@ func (b *Bucket) Put(ctx context.Context, name string, content io.ReadSeeker) er
 }
 
 func (b *Bucket) put(ctx context.Context, name string, content io.ReadSeeker) error {
-	lent, size, err := remote.Lend(content)
+	lent, size, err := remote.Lend(ctx, content)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,8 +10,8 @@ import (
 
 // Lend returns content for one request, and its length in bytes. Whoever sends it
 // may go on reading when the answer is there already, which Close ends: content is
-// the caller's again when that has returned.
-func Lend(content io.ReadSeeker) (*Lent, int64, error) {
+// the caller's again when that has returned. When ctx has ended, nothing more is read.
+func Lend(ctx context.Context, content io.ReadSeeker) (*Lent, int64, error) {
 	size, err := content.Seek(0, io.SeekEnd)
 	if err == nil {
 		_, err = content.Seek(0, io.SeekStart)
@@ -18,11 +19,12 @@ func Lend(content io.ReadSeeker) (*Lent, int64, error) {
 	if err != nil {
 		return nil, 0, fmt.Errorf("reading what is to be stored: %w", err)
 	}
-	return &Lent{content: content}, size, nil
+	return &Lent{ctx: ctx, content: content}, size, nil
 }
 
 // Lent is content that a request reads.
 type Lent struct {
+	ctx     context.Context
 	mu      sync.Mutex
 	content io.ReadSeeker // nil when it was taken back
 }
@@ -35,6 +37,9 @@ func (l *Lent) Read(p []byte) (int, error) {
 	defer l.mu.Unlock()
 	if l.content == nil {
 		return 0, errTakenBack
+	}
+	if err := l.ctx.Err(); err != nil {
+		return 0, err
 	}
 	return l.content.Read(p)
 }

@@ -1,6 +1,7 @@
 package remote_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -83,7 +84,7 @@ func TestForeign(t *testing.T) {
 func TestLend(t *testing.T) {
 	content := strings.NewReader("content")
 	for range 2 {
-		lent, size, err := remote.Lend(content)
+		lent, size, err := remote.Lend(t.Context(), content)
 		if err != nil || size != 7 {
 			t.Fatalf("Lend: %d bytes, %v, want 7", size, err)
 		}
@@ -100,6 +101,22 @@ func TestLend(t *testing.T) {
 		if rest, err := io.ReadAll(content); string(rest) != "tent" || err != nil {
 			t.Errorf("after Close the owner reads %q, %v, want the rest", rest, err)
 		}
+	}
+}
+
+// TestLendEnds has a context end while content is lent.
+func TestLendEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	lent, _, err := remote.Lend(ctx, strings.NewReader("content"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(lent, make([]byte, 3)); err != nil {
+		t.Error(err)
+	}
+	cancel()
+	if n, err := lent.Read(make([]byte, 3)); n != 0 || !errors.Is(err, context.Canceled) {
+		t.Errorf("after the end it reads %d bytes, %v, want none and context.Canceled", n, err)
 	}
 }
 

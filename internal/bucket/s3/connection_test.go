@@ -28,7 +28,7 @@ import (
 func TestNoConnection(t *testing.T) {
 	credentials(t, "key", "secret")
 	buckettest.NoConnection(t, func(endpoint string) bucket.Bucket {
-		b, err := s3.OpenImpatient(t.Context(), s3.Location{Bucket: "bucket", Endpoint: endpoint}, 200*time.Millisecond)
+		b, err := s3.OpenImpatient(t.Context(), s3.Location{Bucket: "bucket", Endpoint: endpoint}, 2*time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
