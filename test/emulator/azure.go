@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/xml"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -73,6 +74,9 @@ func (s *Server) azure(handle http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
+// mark is what the XML of Azure begins with, that of the order of bytes.
+const mark = "\ufeff"
+
 // RefuseAzure answers with an error, as Azure does. That to HEAD has no body.
 func RefuseAzure(w http.ResponseWriter, r *http.Request, status int, code, message string) {
 	w.Header().Set("X-Ms-Version", "2026-02-06")
@@ -80,7 +84,7 @@ func RefuseAzure(w http.ResponseWriter, r *http.Request, status int, code, messa
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		fmt.Fprintf(w, `<?xml version="1.0" encoding="utf-8"?><Error><Code>%s</Code><Message>%s</Message></Error>`, code, message)
+		fmt.Fprintf(w, mark+`<?xml version="1.0" encoding="utf-8"?><Error><Code>%s</Code><Message>%s</Message></Error>`, code, message)
 	}
 }
 
@@ -169,5 +173,6 @@ func (s *Server) listAzure(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(http.StatusOK)
-	_ = xml.NewEncoder(w).Encode(answer) // the client may have gone
+	_, _ = io.WriteString(w, mark+xml.Header) // the client may have gone
+	_ = xml.NewEncoder(w).Encode(answer)
 }

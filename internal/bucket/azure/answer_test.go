@@ -143,15 +143,18 @@ func TestSecret(t *testing.T) {
 		"Signature not valid in the specified time frame: Start [a] - Expiry [b] - Current [c]":  bucket.ErrExpired,
 		"Lifetime validation failed. The token is expired.":                                      bucket.ErrExpired,
 		"The Date header in the request is incorrect.":                                           bucket.ErrClock,
+		"Request date header too old: 'Fri, 04 Oct 2019 18:02:12 GMT'":                           bucket.ErrClock,
 	} {
 		b := standIn(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("X-Ms-Version", "1")
 			w.Header().Set("X-Ms-Error-Code", "AuthenticationFailed")
 			w.WriteHeader(http.StatusForbidden)
-			fmt.Fprintf(w, `<Error><Code>AuthenticationFailed</Code><AuthenticationErrorDetail>%s</AuthenticationErrorDetail></Error>`, detail)
+			fmt.Fprintf(w, "\ufeff"+`<?xml version="1.0" encoding="utf-8"?><Error><Code>AuthenticationFailed</Code><AuthenticationErrorDetail>%s</AuthenticationErrorDetail></Error>`, detail)
 		})
-		if err := buckettest.Calls()["Get"](t.Context(), b); !errors.Is(err, want) {
-			t.Errorf("Get after %q: %v, want %v", detail, err, want)
+		for name, call := range buckettest.Calls() {
+			if err := call(t.Context(), b); !errors.Is(err, want) {
+				t.Errorf("%s after %q: %v, want %v", name, detail, err, want)
+			}
 		}
 	}
 }

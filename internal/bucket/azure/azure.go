@@ -97,6 +97,15 @@ func (b *Bucket) Head(ctx context.Context, name string) (bucket.Object, error) {
 	if err == nil && (p.ContentLength == nil || p.LastModified == nil) {
 		err = &remote.NotStoreError{Said: "an object without a length or a time"}
 	}
+	if refused, ok := errors.AsType[*azcore.ResponseError](err); ok && classes[refused.ErrorCode] == bucket.ErrSecret {
+		// The answer to a HEAD has no body that would tell why.
+		r, why := b.container.NewBlobClient(name).DownloadStream(ctx, nil)
+		if why == nil {
+			_ = r.Body.Close() // what is in it is not of interest
+		} else {
+			err = why
+		}
+	}
 	if err != nil {
 		return bucket.Object{}, describe(ctx, "looking for", name, err)
 	}

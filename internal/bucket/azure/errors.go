@@ -113,10 +113,10 @@ func refusal(response *azcore.ResponseError) error {
 // secretClass returns what is wrong with credentials by what the store says of them:
 // it has one code for all.
 func secretClass(text string) error {
-	switch {
-	case strings.Contains(text, "Date header"), strings.Contains(text, "skew"):
+	switch text = strings.ToLower(text); {
+	case strings.Contains(text, "date header"), strings.Contains(text, "skew"):
 		return bucket.ErrClock
-	case strings.Contains(text, "time frame"), strings.Contains(text, "expired"), strings.Contains(text, "Lifetime validation"):
+	case strings.Contains(text, "time frame"), strings.Contains(text, "expired"), strings.Contains(text, "lifetime validation"):
 		return bucket.ErrExpired
 	}
 	return bucket.ErrSecret
