@@ -19,6 +19,18 @@ func openBucket(t *testing.T, s *emulator.Server) *azure.Bucket {
 	return b
 }
 
+func TestLostReply(t *testing.T) {
+	s := emulator.Azure(t)
+	s.Setenv(t)
+	buckettest.LostReply(t, s.URL, func(endpoint string) bucket.Bucket {
+		b, err := azure.Open(t.Context(), azure.Location{Container: s.Bucket(), Account: emulator.Account, Endpoint: endpoint})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	})
+}
+
 func TestConformance(t *testing.T) {
 	s := emulator.Azure(t)
 	s.Setenv(t)

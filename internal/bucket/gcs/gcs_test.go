@@ -19,6 +19,18 @@ func openBucket(t *testing.T, s *emulator.Server) *gcs.Bucket {
 	return b
 }
 
+func TestLostReply(t *testing.T) {
+	s := emulator.GCS(t)
+	s.Setenv(t)
+	buckettest.LostReply(t, s.URL, func(endpoint string) bucket.Bucket {
+		b, err := gcs.Open(t.Context(), gcs.Location{Bucket: s.Bucket(), Endpoint: endpoint})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	})
+}
+
 func TestConformance(t *testing.T) {
 	s := emulator.GCS(t)
 	s.Setenv(t)
