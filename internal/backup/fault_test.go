@@ -271,17 +271,6 @@ func (s scene) checkRestores(h *house) {
 	}
 }
 
-// checkVerified has every backup that is listed verified with its data.
-func checkVerified(h *house) {
-	h.t.Helper()
-	for _, b := range h.list() {
-		v, err := h.engine.Verify(h.t.Context(), b.ID, true, func(cairn.Progress) {})
-		if err != nil || len(v.Damaged)+len(v.Unchecked) > 0 {
-			h.t.Errorf("%s is verified as %+v, %v", b.ID, v, err)
-		}
-	}
-}
-
 // A sabotage is what happens to one call of the bucket, or to one local step.
 type sabotage string
 
@@ -471,7 +460,7 @@ func (tr trial) run(t *testing.T) {
 		tr.scene.checkDead(h)
 	}
 	if tr.op != restore && tr.op != undoing { // which write nothing there
-		checkVerified(h)
+		checkElsewhere(h)
 	}
 	tr.scene.checkRestores(h)
 }
