@@ -71,10 +71,13 @@ func (c *Cloud) Delete(ctx context.Context, id string) error {
 	return nil
 }
 
-// writeReceipt says that the backup of a copy is gone by now.
+// writeReceipt says that the backup of a copy is gone by now. It is not stored a
+// quarter of the grace later: a file can have a time long before it has its name, and
+// who saw none meanwhile may be bringing the backup back.
 func (c *Cloud) writeReceipt(ctx context.Context, copied string) error {
 	name := copied + receiptSuffix
-	if err := bucket.Create(ctx, c.cfg.Bucket, name, strings.NewReader(receipt)); err != nil {
+	fresh := c.freshFor(c.grace / 4)
+	if err := bucket.Create(ctx, c.cfg.Bucket, name, fresh.Reader(strings.NewReader(receipt))); err != nil {
 		return c.failure(ctx, "writing", name, err)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,6 +28,9 @@ type play struct {
 	backup cairn.Backup
 	began  time.Time
 	wg     sync.WaitGroup
+	// written is what time the store gives to what is put; nil for that at which it
+	// is there.
+	written atomic.Pointer[time.Time]
 }
 
 const (
@@ -37,6 +41,12 @@ const (
 // newPlay returns one. It is called in a bubble.
 func newPlay(t *testing.T) *play {
 	p := &play{world: &world{t: t, grace: playGrace, named: map[string][]string{}}}
+	p.store.Now = func() time.Time {
+		if at := p.written.Load(); at != nil {
+			return *at
+		}
+		return time.Now()
+	}
 	p.first = newDevice(t, p.truth())
 	p.first.Grace, p.first.Now = playGrace, time.Now
 	p.c = p.first.open(t)
@@ -78,6 +88,28 @@ func (b landing) Put(ctx context.Context, name string, content io.ReadSeeker) er
 		time.Sleep(b.after)
 	}
 	return b.Bucket.Put(ctx, name, bytes.NewReader(data))
+}
+
+// A dozing bucket is a folder of a computer that sleeps when a receipt is written and
+// has no name yet. Its time is that of the writing.
+type dozing struct {
+	bucket.Bucket
+	play  *play
+	sleep time.Duration
+}
+
+func (b dozing) Put(ctx context.Context, name string, content io.ReadSeeker) error {
+	if !strings.HasSuffix(name, ".gone") {
+		return b.Bucket.Put(ctx, name, content)
+	}
+	began := time.Now()
+	time.Sleep(b.sleep)
+	if c, ok := content.(bucket.Perishable); ok && c.Err() != nil {
+		return c.Err()
+	}
+	b.play.written.Store(&began)
+	defer b.play.written.Store(nil)
+	return b.Bucket.Put(ctx, name, content)
 }
 
 // at waits for a time.
@@ -185,6 +217,17 @@ var plays = map[string]func(*play){
 		p.build(slow.open(p.t), 7*time.Hour+30*time.Minute)
 		p.delete(p.c)
 		p.at(8*time.Hour + 10*time.Minute)
+		p.prune(p.c)
+	},
+	"who deletes sleeps over the receipt": func(p *play) {
+		sleeps := *p.first
+		sleeps.Bucket = dozing{p.truth(), p, 20 * time.Hour}
+		c := sleeps.open(p.t)
+		p.during(func() error { p.delete(c); return nil })
+		p.at(20*time.Hour - 5*time.Minute)
+		slow := p.device(fault.Put, "trash/"+p.backup.ID, 20*time.Minute)
+		p.during(func() error { return p.undelete(slow) })
+		p.at(20*time.Hour + time.Minute)
 		p.prune(p.c)
 	},
 	"prune sleeps between the lists": func(p *play) {
