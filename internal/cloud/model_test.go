@@ -32,10 +32,19 @@ type world struct {
 	grace time.Duration
 	seed  uint64
 
-	mu    sync.Mutex
-	calls int
-	named map[string][]string // by the name of the manifest
-	loss  error               // the first, of an object that a listed backup needs
+	mu      sync.Mutex
+	written time.Time // of what is put; zero for now
+	calls   int
+	named   map[string][]string // by the name of the manifest
+	loss    error               // the first, of an object that a listed backup needs
+}
+
+// now is the time that an object gets which is put. mu is held while devices put.
+func (w *world) now() time.Time {
+	if w.written.IsZero() {
+		return time.Now()
+	}
+	return w.written
 }
 
 // A sleeper is the bucket as one device sees it.
@@ -88,7 +97,9 @@ func (s *sleeper) call(do func() error) error {
 	return err
 }
 
-// Put implements [bucket.Bucket]. The store takes up to a tenth of the grace.
+// Put implements [bucket.Bucket]. The store takes up to a tenth of the grace; now and
+// then it is a folder of a computer that sleeps before a file has its name, which
+// looks once more whether it may have it. The time is that of the writing.
 func (s *sleeper) Put(ctx context.Context, name string, content io.ReadSeeker) error {
 	return s.call(func() error {
 		_, err := content.Seek(0, io.SeekStart)
@@ -96,11 +107,20 @@ func (s *sleeper) Put(ctx context.Context, name string, content io.ReadSeeker) e
 		if err := errors.Join(err, readErr); err != nil {
 			return err
 		}
+		written := time.Now()
 		if !s.awake {
 			time.Sleep(time.Duration(s.draw() * float64(s.grace) / 10))
+			if s.draw() < 0.05 {
+				time.Sleep(time.Duration(s.draw() * 3 * float64(s.grace)))
+				if p, ok := content.(bucket.Perishable); ok && p.Err() != nil {
+					return p.Err()
+				}
+			}
 		}
 		s.world.mu.Lock()
 		defer s.world.mu.Unlock()
+		s.written = written
+		defer func() { s.written = time.Time{} }()
 		err = s.store.Put(ctx, name, bytes.NewReader(data))
 		if err == nil && strings.HasPrefix(name, "backups/") {
 			s.check("storing "+name, name)
@@ -463,6 +483,7 @@ func TestModel(t *testing.T) {
 		}
 		synctest.Test(t, func(t *testing.T) {
 			w := &world{t: t, grace: d.Grace, seed: seed, named: map[string][]string{}}
+			w.store.Now = w.now
 			put(t, &w.store, "cairn.json", description)
 			var wg sync.WaitGroup
 			for n := range uint64(3) {
