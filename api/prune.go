@@ -51,6 +51,7 @@ func (p PruneProgress) Err() error { return Progress{Status: p.Status, Problem: 
 // A DeletedBackup is one that can be brought back.
 type DeletedBackup struct {
 	Backup
+	Scope   cairn.Scope      `json:"scope"`
 	Deleted GroupedTimestamp `json:"deleted"`
 	Until   GroupedTimestamp `json:"until"` // can be brought back, by the clock of the bucket
 }
@@ -64,7 +65,7 @@ type DeletedBackups struct {
 func DeletedBackupsOf(list []cairn.DeletedBackup) DeletedBackups {
 	all := DeletedBackups{Backups: make([]DeletedBackup, len(list))}
 	for i, d := range list {
-		all.Backups[i] = DeletedBackup{BackupOf(d.Backup), GroupedTimestamp{Timestamp(d.Deleted)}, GroupedTimestamp{Timestamp(d.Until)}}
+		all.Backups[i] = DeletedBackup{BackupOf(d.Backup), d.Scope, GroupedTimestamp{Timestamp(d.Deleted)}, GroupedTimestamp{Timestamp(d.Until)}}
 	}
 	return all
 }

@@ -16,7 +16,7 @@ func (c *Client) UndeleteBackup(ctx context.Context, id string) (api.Backup, err
 	return answer[api.Backup](ctx, c, http.MethodPost, "/v1/backups/"+segment(id)+"/undelete")
 }
 
-// DeletedBackups returns the deleted backups of whole databases that can be brought
+// DeletedBackups returns the deleted backups of either scope that can be brought
 // back, the last deleted first.
 func (c *Client) DeletedBackups(ctx context.Context) ([]api.DeletedBackup, error) {
 	all, err := answer[api.DeletedBackups](ctx, c, http.MethodGet, "/v1/backups/deleted")

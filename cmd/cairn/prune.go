@@ -21,8 +21,12 @@ func backupListDeleted(c call) error {
 		return printJSON(c.out, api.DeletedBackups{Backups: list})
 	}
 	for _, d := range list {
-		if _, err := fmt.Fprintf(c.out, "%-36s  %s  %9s  deleted %s, can come back until %s\n",
-			printable(d.ID), localTime(d.Created.Value), bytesText(d.Bytes), localTime(d.Deleted.Value), localTime(d.Until.Value)); err != nil {
+		of := "all"
+		if d.Scope == cairn.ScopeAssets {
+			of = "assets"
+		}
+		if _, err := fmt.Fprintf(c.out, "%-36s  %s  %9s  %-6s  deleted %s, can come back until %s\n",
+			printable(d.ID), localTime(d.Created.Value), bytesText(d.Bytes), of, localTime(d.Deleted.Value), localTime(d.Until.Value)); err != nil {
 			return err
 		}
 	}

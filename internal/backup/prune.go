@@ -38,19 +38,13 @@ func (e *Engine) Undelete(ctx context.Context, id string) (cairn.Backup, error) 
 	return b, e.lost(err)
 }
 
-// Deleted returns the backups of whole databases that Undelete can bring back, the
-// last deleted first.
+// Deleted returns the backups of either scope that Undelete can bring back, the last
+// deleted first.
 func (e *Engine) Deleted(ctx context.Context) ([]cairn.DeletedBackup, error) {
 	c, err := e.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	all, err := ask(ctx, e, func() ([]cairn.DeletedBackup, error) { return c.Deleted(ctx) })
-	list := all[:0]
-	for _, d := range all {
-		if d.Scope == cairn.ScopeAll {
-			list = append(list, d)
-		}
-	}
+	list, err := ask(ctx, e, func() ([]cairn.DeletedBackup, error) { return c.Deleted(ctx) })
 	return list, e.lost(err)
 }

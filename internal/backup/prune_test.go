@@ -30,8 +30,8 @@ func TestUndelete(t *testing.T) {
 	}
 	n := h.neighbour()
 	deleted, err := n.engine.Deleted(t.Context())
-	if err != nil || len(deleted) != 1 || deleted[0].Backup != b {
-		t.Errorf("deleted are %v, %v, want the backup of the whole database", deleted, err)
+	if err != nil || len(deleted) != 2 || deleted[0].Backup != some || deleted[1].Backup != b {
+		t.Errorf("deleted are %v, %v, want %v and %v", deleted, err, some, b)
 	}
 	var steps []cairn.PruneProgress
 	pruned, err := n.engine.Prune(t.Context(), false, func(p cairn.PruneProgress) { steps = append(steps, p) })
@@ -39,6 +39,9 @@ func TestUndelete(t *testing.T) {
 		t.Errorf("prune: %+v, %v after %v", pruned, err, steps)
 	}
 	if back, err := n.engine.Undelete(t.Context(), b.ID); err != nil || back != b {
+		t.Fatalf("Undelete: %v, %v", back, err)
+	}
+	if back, err := n.engine.Undelete(t.Context(), some.ID); err != nil || back != some {
 		t.Fatalf("Undelete: %v, %v", back, err)
 	}
 	if list := h.list(); len(list) != 1 || list[0] != b {

@@ -23,8 +23,8 @@ type Backups interface {
 	// Undelete brings a deleted one back: cairn.CodeBackupNotFound, or
 	// CodeTooLate.
 	Undelete(ctx context.Context, id string) (cairn.Backup, error)
-	// Deleted returns the backups of whole databases that can be brought back,
-	// the last deleted first.
+	// Deleted returns the backups of either scope that can be brought back, the
+	// last deleted first.
 	Deleted(ctx context.Context) ([]cairn.DeletedBackup, error)
 	// Prune removes what no backup needs, unless the run is dry, until ctx
 	// ends. What is returned counts with an error, too.

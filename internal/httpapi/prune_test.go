@@ -43,7 +43,7 @@ func TestPruneRoutes(t *testing.T) {
 	d, f := startCloud(t)
 	id := sample().ID
 	late := &cairn.Error{Code: cairn.CodeTooLate, Message: "Too late.", Hint: "Be faster."}
-	deleted := `{"backups":[` + strings.TrimSuffix(sampleJSON, "}") + `,"deleted":{"value":"2026-11-23T07:25:41.123Z"},"until":{"value":"2026-11-23T08:25:41.123Z"}}]}`
+	deleted := `{"backups":[` + strings.TrimSuffix(sampleJSON, "}") + `,"scope":"` + string(sample().Scope) + `","deleted":{"value":"2026-11-23T07:25:41.123Z"},"until":{"value":"2026-11-23T08:25:41.123Z"}}]}`
 	for _, test := range []struct {
 		method, path string
 		body         string
