@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -22,6 +23,32 @@ type contents struct {
 	// Bad are the names of objects that were found damaged or missing: what they
 	// hold is written again by the next creation.
 	Bad []string `json:"bad,omitempty"`
+	// CRC is the checksum of the text without it: SQLite has none.
+	CRC *uint32 `json:"crc,omitempty"`
+}
+
+// text returns contents as they are noted.
+func (c contents) text() ([]byte, error) {
+	var err error
+	if c.CRC, err = c.checksum(); err != nil {
+		return nil, err
+	}
+	return json.Marshal(c)
+}
+
+// checksum returns what CRC should be.
+func (c contents) checksum() (*uint32, error) {
+	c.CRC = nil
+	return checksum(c)
+}
+
+// checksum returns the CRC-32C of the JSON of a value.
+func checksum(v any) (*uint32, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return new(crc32.Checksum(text, crc32.MakeTable(crc32.Castagnoli))), nil
 }
 
 // spoiled reports whether an object of a segment is bad.
@@ -40,6 +67,9 @@ func parse(from cairn.Base) (held contents, err error) {
 	if err := json.Unmarshal(from.Segments, &held); err != nil {
 		return held, fmt.Errorf("the parts of %s: %w", from.Backup, err)
 	}
+	if sum, err := held.checksum(); err != nil || held.CRC == nil || *sum != *held.CRC {
+		return held, fmt.Errorf("the parts of %s are not what was noted of them", from.Backup)
+	}
 	var to int64
 	for i, s := range held.Segments {
 		if len(held.Parts) != len(held.Segments) || len(held.Parts[i]) != s.Parts || s.From != to || s.To < s.From {
@@ -55,7 +85,7 @@ func parse(from cairn.Base) (held contents, err error) {
 
 // base returns what a generation notes of a backup.
 func base(c *cloud.Cloud, b cairn.Backup, held contents) (cairn.Base, error) {
-	text, err := json.Marshal(held)
+	text, err := held.text()
 	if err != nil {
 		return cairn.Base{}, fmt.Errorf("noting the parts of %s: %w", b.ID, err)
 	}

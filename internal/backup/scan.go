@@ -153,8 +153,8 @@ func (u *upload) resume(ctx context.Context) ([]segment.Part, error) {
 	var sent []cloud.Sent
 	var stored int64
 	for _, entry := range entries {
-		var p cloud.Sent
-		if err := json.Unmarshal(entry, &p); err != nil || p.Validate() != nil {
+		p, err := parseEntry(entry)
+		if err != nil {
 			u.e.cfg.Log.Warn("an entry in the journal of uploads is not one", "err", err)
 			continue
 		}
@@ -427,12 +427,40 @@ func (u *upload) joined() (segments []segment.Segment) {
 	return segments[:last]
 }
 
+// An entry is a part in the journal, with a checksum of the JSON of the part: SQLite
+// has none.
+type entry struct {
+	cloud.Sent
+	CRC *uint32 `json:"crc"`
+}
+
+// entryOf returns the entry of a part.
+func entryOf(p segment.Part) ([]byte, error) {
+	sum, err := checksum(p)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(entry{cloud.Sent{Part: p}, sum})
+}
+
+// parseEntry reads an entry.
+func parseEntry(text []byte) (cloud.Sent, error) {
+	var e entry
+	if err := json.Unmarshal(text, &e); err != nil {
+		return e.Sent, err
+	}
+	if sum, err := checksum(e.Part); err != nil || e.CRC == nil || *sum != *e.CRC {
+		return e.Sent, errors.New("it is not what was noted")
+	}
+	return e.Sent, e.Validate()
+}
+
 // journal notes a part that was uploaded. The backup does not depend on it.
 func (u *upload) journal(ctx context.Context, p segment.Part) {
 	if u.backup.Scope != cairn.ScopeAll {
 		return
 	}
-	entry, err := json.Marshal(p)
+	entry, err := entryOf(p)
 	if err == nil {
 		err = u.e.cfg.Database.AddJournal(ctx, u.line(), u.c.ID(), u.backup.ID, p.Name, entry)
 	}

@@ -2,7 +2,6 @@ package backup
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -43,7 +42,7 @@ func (e *Engine) spoil(ctx context.Context, c *cloud.Cloud, names []string) {
 		if len(held.Bad) == before {
 			continue
 		}
-		text, markErr := json.Marshal(held)
+		text, markErr := held.text()
 		if markErr == nil {
 			markErr = e.cfg.Database.MarkBase(ctx, b.Cloud, b.Backup, text)
 		}

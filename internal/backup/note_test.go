@@ -1,0 +1,73 @@
+package backup_test
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"cairn"
+	"cairn/internal/backup"
+	"cairn/internal/bucket"
+	"cairn/internal/bucket/fault"
+	"cairn/test/stores"
+)
+
+// TestFlippedNote has a bit flip in the file of the database, in what it notes of a
+// part: of a base, or in the journal. No backup names a part by what is left of it.
+func TestFlippedNote(t *testing.T) {
+	for _, what := range []string{"a base", "the journal"} {
+		t.Run(what, func(t *testing.T) {
+			store := stores.New(t)
+			refuse := false
+			through := fault.New(store, func(c fault.Call) fault.Outcome {
+				if refuse && c.Op == fault.Put && strings.HasPrefix(c.Name, "backups/") {
+					return fault.Outcome{Effect: fault.Fail, Err: bucket.ErrRefused}
+				}
+				return fault.Outcome{}
+			})
+			h := openHouse(t, quickDir(t), through, func(cfg *backup.Config) { cfg.PartBytes = 4 << 10 })
+			random := rand.New(rand.NewPCG(1, 2))
+			for n := range 100 {
+				h.apply(noise(random, fmt.Sprint("d", n), 200))
+			}
+			if what == "a base" {
+				h.create()
+			} else {
+				refuse = true
+				if _, err := h.engine.Create(t.Context(), h.engine.NewBackup(cairn.ScopeAll), ignore); err == nil {
+					t.Fatal("the manifest was stored")
+				}
+				refuse = false
+			}
+			h.close()
+			file := filepath.Join(h.dir, "generations", h.current().Live)
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for at := 0; ; at += len(`"sha256":"`) {
+				n := bytes.Index(data[at:], []byte(`"sha256":"`))
+				if n < 0 {
+					break
+				}
+				at += n
+				digit := &data[at+len(`"sha256":"`)]
+				if *digit ^= 1; *digit == '`' || *digit == 'g' { // it stays a hexadecimal one
+					*digit ^= 3
+				}
+			}
+			if err := os.WriteFile(file, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			h.open()
+			h.apply(noise(random, "more", 200))
+			if v := h.verified(h.create().ID, true); len(v.Damaged) > 0 {
+				t.Errorf("%d objects of the next backup are damaged, the first is %+v", len(v.Damaged), v.Damaged[0])
+			}
+		})
+	}
+}
