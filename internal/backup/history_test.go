@@ -21,6 +21,7 @@ import (
 	"cairn/internal/bucket/fault"
 	"cairn/internal/bucket/memory"
 	"cairn/internal/cloud"
+	"cairn/internal/segment"
 	"cairn/test/stores"
 )
 
@@ -36,15 +37,24 @@ func TestHistories(t *testing.T) {
 		n = 10_000
 	}
 	random := newSample(t)
+	var due, written int64
 	for i := range n {
 		seed := random.Uint64()
 		ok := t.Run(fmt.Sprintf("%d of %d", i+1, n), func(t *testing.T) {
 			t.Setenv("CAIRN_SEED", fmt.Sprint(seed))
-			newWorld(t).live(40)
+			w := newWorld(t)
+			w.live(40)
+			due, written = due+w.due, written+w.written
 		})
 		if !ok {
 			return
 		}
+	}
+	// A single one can be more: of a backup that is restored twice, all is merged twice.
+	factor := float64(written) / float64(due)
+	t.Logf("%d bytes of lines were written for %d that changed, which is %.2f times", written, due, factor)
+	if n >= 60 && factor > 1.5 {
+		t.Errorf("%.2f times what changed was written, want at most 1.5", factor)
 	}
 }
 
@@ -57,6 +67,9 @@ type world struct {
 	moments map[string]map[string]string // by backup: its documents
 	deleted map[string]map[string]string // of those that were deleted
 	longest int64                        // the most rows that a database had
+	parts   map[string]bool              // that backups hold, or held
+	due     int64                        // bytes of lines that had changed before backups
+	written int64                        // bytes of lines in parts that were new in them
 	log     []string                     // of what happened
 	passed  time.Duration                // how late it is
 }
@@ -80,7 +93,7 @@ type saved struct {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, random: newSample(t), moments: map[string]map[string]string{}, deleted: map[string]map[string]string{}}
+	w := &world{t: t, random: newSample(t), moments: map[string]map[string]string{}, deleted: map[string]map[string]string{}, parts: map[string]bool{}}
 	w.store = stores.New(t)
 	if stores.InMemory() { // the clocks of others are not ours
 		w.store = &memory.Bucket{Now: w.now}
@@ -228,22 +241,53 @@ func (w *world) write(c *citizen) {
 // no more than what changed or is merged.
 func (w *world) create(c *citizen) {
 	moment := c.documents()
+	due := w.changed(c)
 	b := c.house.create()
 	w.moments[b.ID] = moment
-	_, m := c.manifest(b.ID)
+	cloud, m := c.manifest(b.ID)
 	classes := bits.Len64(uint64(w.longest))/3 + 3
 	if len(m.Segments) > 7*classes {
 		w.t.Errorf("%d segments of %d documents", len(m.Segments), w.longest)
 	}
-	var rows, plain int64
+	w.due += due
+	var rows int64
 	for _, s := range m.Segments {
 		rows += s.Documents + s.Deletions
-		plain += s.Plain
+		parts, err := cloud.Parts(w.t.Context(), s)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, p := range parts {
+			if !w.parts[p.Name] {
+				w.written += p.Plain
+			}
+			w.parts[p.Name] = true
+		}
 	}
 	// It was less than twice before what came last, which is as large as the rest.
 	if len(m.Segments) > 1 && rows > 2*b.Documents {
 		w.t.Errorf("%d rows in %d segments of a backup of %d documents", rows, len(m.Segments), b.Documents)
 	}
+}
+
+// changed returns how many bytes the lines take that changed since the newest backup
+// that a creation can build on.
+func (w *world) changed(c *citizen) (bytes int64) {
+	bases, err := c.db.Bases(w.t.Context(), c.cloud)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var since int64
+	if i := slices.IndexFunc(bases, func(b cairn.Base) bool { return w.moments[b.Backup] != nil }); i >= 0 {
+		since = bases[i].Revision
+	}
+	for doc, err := range c.db.Changes(w.t.Context(), "", since) {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		bytes += int64(len(segment.AppendLine(nil, doc)))
+	}
+	return bytes
 }
 
 // cutOff has the bucket not answer any more while a backup is made, which may exist
