@@ -30,6 +30,7 @@ type inspection struct {
 	known    map[segmentKey]int   // place in segments
 	part     map[segment.Part]int // place in parts
 	findings map[string]*finding  // by the name of the object
+	unlike   string               // id of the backup that was rehearsed, if its rows are not what it says
 	done     cairn.Progress
 	v        cairn.Verification
 }

@@ -71,3 +71,30 @@ func TestFlippedNote(t *testing.T) {
 		})
 	}
 }
+
+// TestFlippedDigest has a bit flip in what the database counts. No backup can be
+// right then: once one was found not to be, no further one is made.
+func TestFlippedDigest(t *testing.T) {
+	h := openHouse(t, quickDir(t), stores.New(t), nil)
+	h.apply(doc("a", "text", 100))
+	h.create()
+	digest := h.db.Stats().Digest.Bytes()
+	h.close()
+	file := filepath.Join(h.dir, "generations", h.current().Live)
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[bytes.Index(data, digest)] ^= 1
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.open()
+	h.apply(doc("b", "text", 100))
+	if v := h.verified(h.create().ID, true); len(v.Damaged) != 1 {
+		t.Errorf("damaged are %+v", v.Damaged)
+	}
+	if b, err := h.engine.Create(t.Context(), h.engine.NewBackup(cairn.ScopeAll), ignore); cairn.CodeOf(err) != cairn.CodeDamaged {
+		t.Errorf("another backup is %s, %v", b.ID, err)
+	}
+}

@@ -56,6 +56,26 @@ func (e *Engine) spoil(ctx context.Context, c *cloud.Cloud, names []string) {
 	}
 }
 
+// distrust forgets all bases if a backup is one of them: all its objects are sound, but
+// its documents do not add up to what it says. Each backup that is built on one inherits
+// that, if the database says the same. So the next one is a full one, of which all is
+// read and compared.
+func (e *Engine) distrust(ctx context.Context, c *cloud.Cloud, id string) {
+	ctx = context.WithoutCancel(ctx)
+	bases, err := e.cfg.Database.Bases(ctx, c.ID())
+	if !slices.ContainsFunc(bases, func(b cairn.Base) bool { return b.Backup == id }) {
+		bases = nil
+	}
+	for _, b := range bases {
+		if dropErr := e.cfg.Database.DropBase(ctx, c.ID(), b.Backup); dropErr != nil {
+			err = dropErr
+		}
+	}
+	if err != nil {
+		e.cfg.Log.Warn("a backup that does not hold what it says may still be built on", "backup", id, "err", err)
+	}
+}
+
 // spoiled returns contents with all that is known to be bad of them.
 func (e *Engine) spoiled(held contents) contents {
 	e.mu.Lock()

@@ -114,6 +114,9 @@ func (e *Engine) inspect(ctx context.Context, tell func(cairn.Progress), look fu
 	}
 	if err == nil {
 		e.spoil(ctx, c, in.spoiled())
+		if in.unlike != "" {
+			e.distrust(ctx, c, in.unlike)
+		}
 		return in.result(), nil
 	}
 	if ctx.Err() != nil {
@@ -249,6 +252,7 @@ func (in *inspection) contradicts(id string, err error) error {
 		return err
 	}
 	in.note(cloud.ManifestName(id), problem, true)
+	in.unlike = id
 	return nil
 }
 
