@@ -6,8 +6,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"cairn"
 	"cairn/internal/backup"
@@ -96,5 +99,29 @@ func TestFlippedDigest(t *testing.T) {
 	}
 	if b, err := h.engine.Create(t.Context(), h.engine.NewBackup(cairn.ScopeAll), ignore); cairn.CodeOf(err) != cairn.CodeDamaged {
 		t.Errorf("another backup is %s, %v", b.ID, err)
+	}
+}
+
+// TestNoteWithoutChecksum builds on what an older build has noted of a backup.
+func TestNoteWithoutChecksum(t *testing.T) {
+	h := openHouse(t, quickDir(t), stores.New(t), nil)
+	h.apply(doc("a", "text", 1000))
+	b := h.create()
+	c, before := h.manifest(b.ID)
+	bases, err := h.db.Bases(t.Context(), c.ID())
+	if err != nil || len(bases) != 1 {
+		t.Fatalf("the bases are %v, %v", bases, err)
+	}
+	old := regexp.MustCompile(`,"crc":[0-9]+`).ReplaceAll(bases[0].Segments, nil)
+	if bytes.Equal(old, bases[0].Segments) {
+		t.Fatalf("no checksum is in %s", old)
+	}
+	if err := h.db.MarkBase(t.Context(), c.ID(), b.ID, old); err != nil {
+		t.Fatal(err)
+	}
+	h.apply(doc("b", "text", 10))
+	_, after := h.manifest(h.create().ID)
+	if diff := cmp.Diff(before.Segments, after.Segments[:1]); diff != "" || len(after.Segments) != 2 {
+		t.Errorf("of %d segments the first is not that of the backup before (-before +after):\n%s", len(after.Segments), diff)
 	}
 }

@@ -427,11 +427,11 @@ func (u *upload) joined() (segments []segment.Segment) {
 	return segments[:last]
 }
 
-// An entry is a part in the journal, with a checksum of the JSON of the part: SQLite
-// has none.
+// An entry is a part in the journal, with a checksum of the JSON of the part, as
+// contents have one.
 type entry struct {
 	cloud.Sent
-	CRC *uint32 `json:"crc"`
+	CRC *uint32 `json:"crc,omitempty"`
 }
 
 // entryOf returns the entry of a part.
@@ -449,7 +449,7 @@ func parseEntry(text []byte) (cloud.Sent, error) {
 	if err := json.Unmarshal(text, &e); err != nil {
 		return e.Sent, err
 	}
-	if sum, err := checksum(e.Part); err != nil || e.CRC == nil || *sum != *e.CRC {
+	if sum, err := checksum(e.Part); err != nil || e.CRC != nil && *sum != *e.CRC {
 		return e.Sent, errors.New("it is not what was noted")
 	}
 	return e.Sent, e.Validate()
