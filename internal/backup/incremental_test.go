@@ -212,6 +212,34 @@ func TestDaily(t *testing.T) {
 	}
 }
 
+// TestNotesBesideImages has small documents change which lie among large ones: these
+// are seldom written again for that.
+func TestNotesBesideImages(t *testing.T) {
+	store := stores.New(t)
+	h := openHouse(t, quickDir(t), store, func(cfg *backup.Config) { cfg.PartBytes = 128 << 10 })
+	random := rand.New(rand.NewPCG(1, 2))
+	const notes, backups = 20, 100
+	for n := range notes {
+		h.apply(noise(random, fmt.Sprint("image", n), 50<<10), noise(random, fmt.Sprint("note", n), 50))
+	}
+	h.create()
+	before := stored(t, store, "parts/")
+	for n := range backups {
+		h.apply(noise(random, fmt.Sprint("note", n%notes), 50))
+		h.create()
+	}
+	each := (stored(t, store, "parts/") - before) / backups
+	t.Logf("%d bytes were written for a change", each)
+	if each > 4<<10 {
+		t.Errorf("%d bytes were written for a change, want at most 4096", each)
+	}
+	b := h.list()[0]
+	h.restore(b.ID)
+	if d := h.verify(); d != b.Digest {
+		t.Errorf("it restores to %s, want %s", d, b.Digest)
+	}
+}
+
 // TestAppendOnly has data that is only added to be written once, but for parts that
 // are gathered into larger ones.
 func TestAppendOnly(t *testing.T) {

@@ -24,6 +24,7 @@ const smallShare = 8
 type span struct {
 	from, to int64
 	rows     int64 // at most
+	plain    int64 // bytes of their lines, at most, or about
 	// The span is of the segments [first, end) of the base; the one behind the last
 	// is what changed since. One that is not written is a segment as it stands.
 	first, end int
@@ -31,8 +32,8 @@ type span struct {
 }
 
 // arrange returns the segments that a backup shall have, in order. held is what the
-// base consists of, nothing without one; now is the database, and rows is how many
-// rows it has since the end of the last segment.
+// base consists of, nothing without one; now is the database, and tail is what it
+// has since the end of the last segment.
 //
 // Each segment stays as it is but for these:
 //
@@ -40,25 +41,28 @@ type span struct {
 //   - fanIn of one class that stand together are merged, and so on. An older segment
 //     counts as of the class of the largest one behind it at least: small ones
 //     between large ones would stay for ever;
-//   - all are merged when more than half of what they hold is overwritten, by rows or
-//     by bytes. Then the backup has at most twice what the database has, and each
-//     byte that is written for that stands for one that changed.
-func arrange(held contents, now cairn.Stats, rows int64) []span {
+//   - all are merged when more than half of what they hold is overwritten, by weight
+//     or by bytes. Then the backup has at most twice what the database has, and what
+//     is written for that stands for as much that changed, where each row counts as
+//     4 KiB more.
+func arrange(held contents, now cairn.Stats, tail cairn.Rows) []span {
 	var spans []span
-	var all, plain, end int64
+	var rows, plain, end int64
 	for i, s := range held.Segments {
 		spans = append(spans, span{
-			from: s.From, to: s.To, rows: s.Documents + s.Deletions, first: i, end: i + 1, written: held.spoiled(i),
+			from: s.From, to: s.To, rows: s.Documents + s.Deletions, plain: s.Plain, first: i, end: i + 1, written: held.spoiled(i),
 		})
-		all += s.Documents + s.Deletions
+		rows += s.Documents + s.Deletions
 		plain += s.Plain
 		end = s.To
 	}
 	if now.Revision > end {
 		n := len(held.Segments)
-		spans = append(spans, span{from: end, to: now.Revision, rows: rows, first: n, end: n + 1, written: true})
-		all += rows
-		if n > 0 && (all > 2*now.Documents || plain > 2*(now.Bytes+nameBytes*now.Documents)) {
+		last := span{from: end, to: now.Revision, rows: tail.Documents + tail.Deletions, plain: tail.Bytes, first: n, end: n + 1, written: true}
+		spans = append(spans, last)
+		rows += last.rows
+		heavy := weight(rows, plain+last.plain) > 2*weight(now.Documents, now.Bytes)
+		if n > 0 && (rows > 2*now.Documents && heavy || plain > 2*(now.Bytes+nameBytes*now.Documents)) {
 			return merged(spans, 0, len(spans))
 		}
 	}
@@ -74,7 +78,14 @@ func arrange(held contents, now cairn.Stats, rows int64) []span {
 // nameBytes is more than a line has beside its document.
 const nameBytes = 512
 
-// class returns the size class of a segment: the logarithm of its rows to the base
+// rowBytes is how many bytes of lines count as much as a row: so many are worth to be
+// written again for one row less.
+const rowBytes = 4 << 10
+
+// weight returns what rows count of which the lines have so many bytes.
+func weight(rows, plain int64) int64 { return rows + plain/rowBytes }
+
+// class returns the size class of a segment: the logarithm of its weight to the base
 // of fanIn.
 func class(rows int64) int { return (bits.Len64(uint64(max(rows, 1))) - 1) / bits.Len(fanIn-1) }
 
@@ -84,7 +95,7 @@ func crowd(spans []span) (first, end int) {
 	end = len(spans)
 	largest := 0
 	for i := len(spans) - 1; i >= 0; i-- {
-		if c := class(spans[i].rows); c > largest {
+		if c := class(weight(spans[i].rows, spans[i].plain)); c > largest {
 			if end-(i+1) >= fanIn {
 				return i + 1, end
 			}
@@ -103,6 +114,7 @@ func merged(spans []span, first, end int) []span {
 	one.to, one.end, one.written = spans[end-1].to, spans[end-1].end, true
 	for _, s := range spans[first+1 : end] {
 		one.rows += s.rows
+		one.plain += s.plain
 	}
 	return slices.Replace(slices.Clone(spans), first, end, one)
 }

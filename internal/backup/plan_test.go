@@ -77,28 +77,28 @@ func TestArrange(t *testing.T) {
 			now.Documents += test.rows
 		}
 		now.Documents = max(now.Documents, 0)
-		if got := describe(arrange(test.held, now, test.rows)); got != test.want {
+		if got := describe(arrange(test.held, now, cairn.Rows{Documents: test.rows, Bytes: 100 * test.rows})); got != test.want {
 			t.Errorf("%s: %s, want %s", test.name, got, test.want)
 		}
 	}
 	large := cairn.Stats{Documents: 100, Revision: 102, Bytes: 1000}
 	held := heldOf(100)
 	held.Segments[0].Plain = 2 * (large.Bytes + nameBytes*large.Documents)
-	if got := describe(arrange(held, large, 2)); got != "- 1-1" {
+	if got := describe(arrange(held, large, cairn.Rows{Documents: 2})); got != "- 1-1" {
 		t.Errorf("twice the bytes: %s", got)
 	}
 	held.Segments[0].Plain++
-	if got := describe(arrange(held, large, 2)); got != "0-1" {
+	if got := describe(arrange(held, large, cairn.Rows{Documents: 2})); got != "0-1" {
 		t.Errorf("more than twice the bytes: %s", got)
 	}
 	held = heldOf(100, 10, 1)
 	held.Bad = []string{held.Parts[1][0].Name}
-	if got := describe(arrange(held, cairn.Stats{Documents: 111, Revision: 111}, 0)); got != "- 1-1 -" {
+	if got := describe(arrange(held, cairn.Stats{Documents: 111, Revision: 111}, cairn.Rows{})); got != "- 1-1 -" {
 		t.Errorf("a bad part: %s", got)
 	}
 	held.Bad = []string{"an index"}
 	held.Segments[2].Index = &segment.Object{Name: "an index"}
-	if got := describe(arrange(held, cairn.Stats{Documents: 112, Revision: 112}, 1)); got != "- - 2-2 3-3" {
+	if got := describe(arrange(held, cairn.Stats{Documents: 112, Revision: 112}, cairn.Rows{Documents: 1})); got != "- - 2-2 3-3" {
 		t.Errorf("a bad index: %s", got)
 	}
 }
@@ -122,7 +122,7 @@ func TestArrangeForYears(t *testing.T) {
 				end = held.Segments[n-1].To
 			}
 			var sizes []int64
-			for _, s := range arrange(held, cairn.Stats{Documents: total, Revision: end + rows, Bytes: 100 * total}, rows) {
+			for _, s := range arrange(held, cairn.Stats{Documents: total, Revision: end + rows, Bytes: 100 * total}, cairn.Rows{Documents: rows, Bytes: 100 * rows}) {
 				sizes = append(sizes, s.rows)
 				if s.written {
 					written += s.rows

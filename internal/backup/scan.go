@@ -277,7 +277,7 @@ func (u *upload) plan(m cairn.Moment, from start) (spans []span, steps [][]step,
 	if err != nil {
 		return nil, nil, err
 	}
-	spans = arrange(from.held, m.Stats, tail.Documents+tail.Deletions)
+	spans = arrange(from.held, m.Stats, tail)
 	steps = make([][]step, len(spans))
 	for i, s := range spans {
 		if !s.written {
