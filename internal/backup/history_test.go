@@ -72,6 +72,7 @@ type world struct {
 	written int64                        // bytes of lines in parts that were new in them
 	log     []string                     // of what happened
 	passed  time.Duration                // how late it is
+	orphans bool                         // a CURRENT can name what it would undo to and is not there any more
 }
 
 // A citizen is a device, and what must be in its database.
@@ -86,10 +87,12 @@ type citizen struct {
 	effect fault.Effect
 }
 
-// saved is an older copy of a data folder.
+// saved is an older copy of a data folder, and of what the device remembered.
 type saved struct {
 	dir         string
 	texts, undo map[string]string
+	cache       map[string][]byte
+	made        int64
 }
 
 func newWorld(t *testing.T) *world {
@@ -167,6 +170,8 @@ func (w *world) live(steps int) {
 		{4, "is saved", w.save},
 		{4, "is an older copy", w.rollBack},
 		{3, "has an older file", w.rollBackOne},
+		{2, "has an older CURRENT", w.rollBackCurrent},
+		{2, "has an older memory", w.rollBackMemory},
 		{2, "has a twin", w.twin},
 		{2, "is new", w.arrive},
 		{2, "loses all", w.lose},
@@ -392,7 +397,7 @@ func (w *world) restoreTo(c *citizen, b cairn.Backup) {
 func (w *world) undo(c *citizen) {
 	err := c.engine.Undo(w.t.Context())
 	if c.undo == nil {
-		if cairn.CodeOf(err) != cairn.CodeNothingToUndo {
+		if code := cairn.CodeOf(err); code != cairn.CodeNothingToUndo && !(w.orphans && code == cairn.CodeDamaged) {
 			w.t.Errorf("undoing nothing returned %v", err)
 		}
 		return
@@ -405,7 +410,7 @@ func (w *world) undo(c *citizen) {
 
 // save keeps a copy of the data folder.
 func (w *world) save(c *citizen) {
-	c.saved = append(c.saved, saved{w.copyOf(c), maps.Clone(c.texts), maps.Clone(c.undo)})
+	c.saved = append(c.saved, saved{w.copyOf(c), maps.Clone(c.texts), maps.Clone(c.undo), c.device.cached(), c.device.made})
 }
 
 // rollBack puts an older copy in the place of the data folder.
@@ -431,11 +436,10 @@ func (w *world) rollBackOne(c *citizen) {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		var then current
-		text, currentErr := os.ReadFile(filepath.Join(s.dir, "CURRENT"))
-		if err := cmp.Or(err, currentErr, json.Unmarshal(text, &then)); err != nil {
+		if err != nil {
 			w.t.Fatal(err)
 		}
+		then, _ := w.currentOf(s)
 		c.close()
 		if err := os.WriteFile(filepath.Join(c.dir, name), data, 0o600); err != nil {
 			w.t.Fatal(err)
@@ -447,6 +451,49 @@ func (w *world) rollBackOne(c *citizen) {
 		c.open()
 		return
 	}
+}
+
+// currentOf returns what CURRENT said, and the text of it.
+func (w *world) currentOf(s saved) (then current, text []byte) {
+	text, err := os.ReadFile(filepath.Join(s.dir, "CURRENT"))
+	if err := cmp.Or(err, json.Unmarshal(text, &then)); err != nil {
+		w.t.Fatal(err)
+	}
+	return then, text
+}
+
+// rollBackCurrent puts an older copy of CURRENT in its place: of before a restoration,
+// so that what the restoration replaced is live again.
+func (w *world) rollBackCurrent(c *citizen) {
+	now := c.current()
+	for _, s := range c.saved {
+		then, text := w.currentOf(s)
+		if now.Undo == "" || then.Live != now.Undo {
+			continue
+		}
+		c.close()
+		if err := os.WriteFile(filepath.Join(c.dir, "CURRENT"), text, 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+		former := c.texts
+		c.texts, c.undo, w.orphans = c.undo, nil, w.orphans || then.Undo != "" && then.Undo != now.Live
+		if then.Undo == now.Live {
+			c.undo = former
+		}
+		c.open()
+		return
+	}
+}
+
+// rollBackMemory has the device remember of the cloud what it did once.
+func (w *world) rollBackMemory(c *citizen) {
+	if len(c.saved) == 0 {
+		return
+	}
+	s := c.saved[w.random.IntN(len(c.saved))]
+	c.close()
+	c.device.cache, c.device.made = maps.Clone(s.cache), s.made
+	c.open()
 }
 
 // twin has a copy of the data folder used on another computer.
