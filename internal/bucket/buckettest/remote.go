@@ -89,6 +89,27 @@ func NoConnection(t *testing.T, open func(endpoint string) bucket.Bucket) {
 	}
 }
 
+// Missing tests a driver of stores on a network: b is in a bucket that is not there.
+func Missing(t *testing.T, b bucket.Bucket) {
+	for name, call := range Calls() {
+		if err := call(t.Context(), b); !errors.Is(err, bucket.ErrMissing) {
+			t.Errorf("%s: %v, want ErrMissing", name, err)
+		}
+	}
+}
+
+// Requests tests that each call of a driver is one request. requests returns those
+// since it was asked last, of which few says whether they are as one.
+func Requests(t *testing.T, b bucket.Bucket, requests func() []string, few func([]string) bool) {
+	for _, name := range []string{"Put", "Put", "Get", "Head", "List", "Delete", "Delete"} {
+		requests()
+		err := Calls()[name](t.Context(), b)
+		if got := requests(); err != nil && !errors.Is(err, bucket.ErrExists) || !few(got) {
+			t.Errorf("%s: %v after %q, want one request", name, err, got)
+		}
+	}
+}
+
 // CutAnswers tests a driver of stores on a network, which open opens at an endpoint:
 // each answer to a GET, that of a good list with these headers, breaks off half way.
 func CutAnswers(t *testing.T, open func(endpoint string) bucket.Bucket, header map[string]string, list string) {

@@ -333,23 +333,14 @@ func TestNoConnection(t *testing.T) {
 func TestMissing(t *testing.T) {
 	s := emulator.GCS(t)
 	s.Setenv(t)
-	for name, call := range buckettest.Calls() {
-		if err := call(t.Context(), open(t, s.URL)); !errors.Is(err, bucket.ErrMissing) {
-			t.Errorf("%s: %v, want ErrMissing", name, err)
-		}
-	}
+	buckettest.Missing(t, open(t, s.URL))
 }
 
 // TestRequests counts what the calls cost.
 func TestRequests(t *testing.T) {
 	s := emulator.GCS(t)
 	s.Setenv(t)
-	b := openBucket(t, s)
-	for _, name := range []string{"Put", "Put", "Get", "Head", "List", "Delete", "Delete"} {
-		s.Requests()
-		err := buckettest.Calls()[name](t.Context(), b)
-		if got := s.Requests(); err != nil && !errors.Is(err, bucket.ErrExists) || len(got) > 2 || len(got) == 2 && got[0] != "POST /token" {
-			t.Errorf("%s: %v after %q, want one request", name, err, got)
-		}
-	}
+	buckettest.Requests(t, openBucket(t, s), s.Requests, func(got []string) bool {
+		return len(got) == 1 || len(got) == 2 && got[0] == "POST /token"
+	})
 }

@@ -78,23 +78,20 @@ var classes = map[string]error{
 // describe says what was being done to what, and gives err the class of package
 // bucket that it belongs to. A nil err stays nil.
 func describe(ctx context.Context, doing, what string, err error) error {
-	if err == nil {
-		return nil
-	}
 	return remote.Describe(ctx, doing, what, classify(err))
 }
 
 // describeAll is describe for what is asked of the bucket: when something is not there,
 // that is it.
 func describeAll(ctx context.Context, doing, what string, err error) error {
-	if err == nil {
-		return nil
-	}
 	return remote.Describe(ctx, doing, what, remote.Missing(classify(err)))
 }
 
-// classify wraps an error of a call in that of package bucket.
+// classify wraps an error of a call in that of package bucket. A nil err stays nil.
 func classify(err error) error {
+	if err == nil {
+		return nil
+	}
 	if _, ok := errors.AsType[*bucket.Answer](err); ok || errors.Is(err, bucket.ErrExists) {
 		return err
 	}
