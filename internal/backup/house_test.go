@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -239,17 +240,24 @@ func doc(id, text string, size int) cairn.Document {
 // deletion returns the deletion of an asset.
 func deletion(id string) cairn.Document { return cairn.Document{Collection: "assets", ID: id} }
 
+// quickPart is where a part ends, in bytes, in tests of several parts that need not be
+// as large as they are.
+const quickPart = 64 << 10
+
+// quickParts has parts end there.
+func quickParts(cfg *backup.Config) { cfg.PartBytes = quickPart }
+
 // fill puts n documents of about so many bytes of noise into the database.
 func (h *house) fill(n, size int) {
 	h.t.Helper()
 	random := rand.New(rand.NewPCG(1, 2))
 	var docs []cairn.Document
 	for i := range n {
-		var text strings.Builder
-		for text.Len() < size {
-			fmt.Fprintf(&text, `%x `, random.Uint64())
+		var text []byte
+		for len(text) < size {
+			text = append(strconv.AppendUint(text, random.Uint64(), 16), ' ')
 		}
-		docs = append(docs, doc(fmt.Sprintf("d%06d", i), text.String(), 1))
+		docs = append(docs, doc(fmt.Sprintf("d%06d", i), string(text), 1))
 	}
 	for chunk := range slices.Chunk(docs, 1000) {
 		h.apply(chunk...)

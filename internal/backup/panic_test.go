@@ -11,7 +11,6 @@ import (
 	"cairn"
 	"cairn/internal/backup"
 	"cairn/internal/database"
-	"cairn/internal/segment"
 	"cairn/test/stores"
 )
 
@@ -71,10 +70,11 @@ func TestPanic(t *testing.T) {
 					reach("browse")
 					return "", "", ""
 				}
+				quickParts(cfg)
 				cfg.Memory = 1 << 20 // so that parts wait for each other
 			})
 			for i := range 6 {
-				h.apply(doc(fmt.Sprint("big", i), "text", segment.PartBytes/2+1))
+				h.apply(doc(fmt.Sprint("big", i), "text", quickPart/2+1))
 			}
 			before := h.create()
 			h.unbase()

@@ -15,7 +15,6 @@ import (
 	"cairn/internal/backup"
 	"cairn/internal/bucket"
 	"cairn/internal/cloud"
-	"cairn/internal/segment"
 	"cairn/test/stores"
 )
 
@@ -109,15 +108,16 @@ func (p place) replace(t *testing.T, stage string, parts int) {
 		}
 	}
 	h := openHouse(t, t.TempDir(), &gated{Bucket: at, before: func(_ context.Context, name string) { change(name) }}, func(cfg *backup.Config) {
+		quickParts(cfg)
 		watchScans(func() { change("scan") }, func() {})(cfg)
 	})
-	h.apply(doc("a", "text", segment.PartBytes/2+1), doc("b", "text", segment.PartBytes/2+1))
+	h.apply(doc("a", "text", quickPart/2+1), doc("b", "text", quickPart/2+1))
 	h.create()
 	for i := range 7 {
 		h.apply(doc(fmt.Sprint("more", i), "text", 10)) // so that what there is stays
 	}
 	for i := range parts {
-		h.apply(doc(fmt.Sprint("large", i), "text", segment.PartBytes/2+1))
+		h.apply(doc(fmt.Sprint("large", i), "text", quickPart/2+1))
 	}
 	if parts < 0 {
 		h.unbase()
@@ -178,8 +178,8 @@ func TestReplacedPlaceAmidRestoration(t *testing.T) {
 					if now != "" && strings.HasPrefix(name, now) {
 						at.set(other)
 					}
-				}}, func(*backup.Config) {})
-				h.apply(doc("a", "text", segment.PartBytes/2+1), doc("b", "text", segment.PartBytes/2+1))
+				}}, quickParts)
+				h.apply(doc("a", "text", quickPart/2+1), doc("b", "text", quickPart/2+1))
 				b := h.create()
 				for name, data := range p.make(t, h, objects(t, store)) {
 					put(t, other, name, data)

@@ -11,7 +11,6 @@ import (
 	"cairn"
 	"cairn/internal/backup"
 	"cairn/internal/bucket"
-	"cairn/internal/segment"
 	"cairn/test/stores"
 )
 
@@ -56,7 +55,7 @@ func TestSpoiledIndex(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			store := &rereading{Bucket: stores.New(t)}
-			h := newHouse(t, store)
+			h := openHouse(t, t.TempDir(), store, quickParts)
 			flips := func(pass int) {
 				for _, at := range test.flips {
 					if at != pass {
@@ -81,7 +80,7 @@ func TestSpoiledIndex(t *testing.T) {
 					flips(pass)
 				}
 			}
-			h.fill(3, segment.PartBytes/2+1)
+			h.fill(3, quickPart/2+1)
 			b, err := h.engine.Create(t.Context(), h.engine.NewBackup(cairn.ScopeAll), ignore)
 			if n := len(named(objects(t, store), "indexes/")); n != test.sent {
 				t.Errorf("the store has %d indexes, want %d", n, test.sent)
