@@ -21,12 +21,8 @@ func backupListDeleted(c call) error {
 		return printJSON(c.out, api.DeletedBackups{Backups: list})
 	}
 	for _, d := range list {
-		of := "all"
-		if d.Scope == cairn.ScopeAssets {
-			of = "assets"
-		}
 		if _, err := fmt.Fprintf(c.out, "%-36s  %s  %9s  %-6s  deleted %s, can come back until %s\n",
-			printable(d.ID), localTime(d.Created.Value), bytesText(d.Bytes), of, localTime(d.Deleted.Value), localTime(d.Until.Value)); err != nil {
+			printable(d.ID), localTime(d.Created.Value), bytesText(d.Bytes), printable(string(d.Scope)), localTime(d.Deleted.Value), localTime(d.Until.Value)); err != nil {
 			return err
 		}
 	}
@@ -102,19 +98,19 @@ func cloudPrune(c call, dry bool) error {
 
 // printPruned says what prune has found and removed.
 func printPruned(w io.Writer, r api.Pruned) error {
-	verb, dead := "removed     ", r.Deleted
+	verb, dead := "removed", r.Deleted
 	trash := r.Emptied
 	if r.DryRun {
 		verb, dead, trash = "would be removed", r.Dead, r.Trash
 	}
-	if _, err := fmt.Fprintf(w, `needed       %s, by %s
-kept for now %s, younger than the grace time
-%s %s, and %s of deletions
+	if _, err := fmt.Fprintf(w, `needed            %s, by %s
+young             %s, kept until the grace time is over
+%-16s  %s, and %s of deletions
 `, objectsText(r.Live), counted(r.Backups, "backup"), objectsText(r.Young), verb, objectsText(dead), counted(trash, "object")); err != nil {
 		return err
 	}
 	if r.Foreign > 0 {
-		if _, err := fmt.Fprintf(w, "foreign      %s, left alone by cairn\n", counted(r.Foreign, "object")); err != nil {
+		if _, err := fmt.Fprintf(w, "foreign           %s, left alone by cairn\n", counted(r.Foreign, "object")); err != nil {
 			return err
 		}
 	}

@@ -87,7 +87,7 @@ func weight(rows, plain int64) int64 { return rows + plain/rowBytes }
 
 // class returns the size class of a segment: the logarithm of its weight to the base
 // of fanIn.
-func class(rows int64) int { return (bits.Len64(uint64(max(rows, 1))) - 1) / bits.Len(fanIn-1) }
+func class(weight int64) int { return (bits.Len64(uint64(max(weight, 1))) - 1) / bits.Len(fanIn-1) }
 
 // crowd returns the first spans [first, end) that stand together in one class, if
 // there are fanIn of them.

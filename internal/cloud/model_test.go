@@ -34,7 +34,7 @@ type world struct {
 	seed  uint64
 
 	mu      sync.Mutex
-	written time.Time // of what is put; zero for now
+	written time.Time // of what is put; zero when it has the time at which it is put
 	calls   int
 	named   map[string][]string // by the name of the manifest
 	loss    error               // the first, of an object that a listed backup needs
