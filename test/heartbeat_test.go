@@ -36,6 +36,7 @@ import (
 	installation "cairn/internal/device"
 	"cairn/internal/httpapi"
 	"cairn/internal/jobs"
+	"cairn/internal/keys"
 	"cairn/test/harness"
 	"cairn/test/pipe"
 	"cairn/test/s3server"
@@ -156,7 +157,7 @@ func startSlow(t *testing.T) *slowDaemon {
 		Database: db,
 		Device:   dev,
 		Connect: func(ctx context.Context) (*cloud.Cloud, error) {
-			return cloud.Open(ctx, cloud.Config{Bucket: bucket.Retry(store, bucket.Policy{}), URL: "memory", Keys: filepath.Join(dir, "keys"), Cache: dev, Log: log})
+			return cloud.Open(ctx, cloud.Config{Bucket: bucket.Retry(store, bucket.Policy{}), URL: "memory", Keys: &keys.Store{Dir: filepath.Join(dir, "keys")}, Cache: dev, Log: log})
 		},
 		URL: "memory", Spool: filepath.Join(dir, "spool"), Version: "0.1.0", Platform: "LINUX", Log: log,
 	})

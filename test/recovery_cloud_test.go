@@ -12,6 +12,7 @@ import (
 	"cairn"
 	"cairn/internal/bucket/folder"
 	"cairn/internal/cloud"
+	"cairn/internal/keys"
 	"cairn/internal/segment"
 )
 
@@ -33,14 +34,14 @@ func newHandmade(t *testing.T) *handmade {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys := t.TempDir()
-	if h.cloud, err = cloud.Open(t.Context(), cloud.Config{Bucket: bucket, URL: "file://" + h.dir, Keys: keys, Log: slog.New(slog.DiscardHandler)}); err != nil {
+	store := &keys.Store{Dir: t.TempDir()}
+	if h.cloud, err = cloud.Open(t.Context(), cloud.Config{Bucket: bucket, URL: "file://" + h.dir, Keys: store, Log: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)
 	}
 	if h.encoder, err = segment.NewEncoder(h.cloud.Recipient()); err != nil {
 		t.Fatal(err)
 	}
-	h.key = cloud.KeyFile(keys, h.cloud.ID())
+	h.key = store.Path(h.cloud.ID())
 	return h
 }
 

@@ -424,7 +424,7 @@ func (e *Engine) Cloud(ctx context.Context) cairn.CloudStatus {
 	}
 	switch cairn.CodeOf(err) {
 	case "":
-	case cairn.CodeCloudLocked:
+	case cairn.CodeCloudLocked, cairn.CodeKeyWrong, cairn.CodePassphraseWrong:
 		st.State = cairn.CloudLocked
 	default:
 		st.State = cairn.CloudUnavailable

@@ -25,6 +25,7 @@ import (
 	"cairn/internal/bucket"
 	"cairn/internal/cloud"
 	"cairn/internal/database"
+	"cairn/internal/keys"
 	"cairn/test/stores"
 )
 
@@ -102,8 +103,8 @@ func (h *house) newEngine() *backup.Engine {
 		Device:   h.device,
 		Connect: func(ctx context.Context) (*cloud.Cloud, error) {
 			cfg := cloud.Config{
-				Bucket: h.bucket, URL: "memory", Keys: filepath.Join(h.dir, "keys"), Known: h.cloud, Cache: h.device,
-				Log: slog.New(slog.DiscardHandler), Step: h.do,
+				Bucket: h.bucket, URL: "memory", Keys: &keys.Store{Dir: filepath.Join(h.dir, "keys"), Step: h.do},
+				Known: h.cloud, Cache: h.device, Log: slog.New(slog.DiscardHandler), WorkFactor: 1,
 			}
 			if h.tune != nil {
 				h.tune(&cfg)

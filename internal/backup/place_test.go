@@ -15,6 +15,7 @@ import (
 	"cairn/internal/backup"
 	"cairn/internal/bucket"
 	"cairn/internal/cloud"
+	"cairn/internal/keys"
 	"cairn/test/stores"
 )
 
@@ -63,7 +64,7 @@ func places() []place {
 				t.Fatal(err)
 			}
 			store := stores.New(t)
-			if _, err := cloud.Open(t.Context(), cloud.Config{Bucket: store, Keys: t.TempDir(), Identity: c.Identity(), Log: slog.New(slog.DiscardHandler)}); err != nil {
+			if _, err := cloud.Open(t.Context(), cloud.Config{Bucket: store, Keys: &keys.Store{Dir: t.TempDir()}, Identity: c.Identity(), Log: slog.New(slog.DiscardHandler)}); err != nil {
 				t.Fatal(err)
 			}
 			return objects(t, store)

@@ -1,10 +1,10 @@
 // Package cloud knows what is in the bucket: cairn.json, which makes a place a
-// cloud, the manifests, which make backups exist, and the parts and indexes
-// that they name. docs/format.md describes every byte.
+// cloud, the slots that passphrases open, the manifests, which make backups
+// exist, and the parts and indexes that they name. docs/format.md describes every byte.
 //
 // Start with [Open], which makes a cloud of an empty place:
 //
-//	c, err := cloud.Open(ctx, cloud.Config{Bucket: b, URL: url, Keys: keys})
+//	c, err := cloud.Open(ctx, cloud.Config{Bucket: b, URL: url, Keys: &keys.Store{Dir: dir}})
 //	if err != nil {
 //		return err // a *cairn.Error, CodeCloudLocked when the key is missing
 //	}
@@ -16,7 +16,7 @@
 //	backup, err := c.Commit(ctx, cloud.Manifest{Backup: b, Segments: segments}, fresh)
 //
 // Whoever holds the bucket can neither read nor forge nor swap what is in it:
-// all but cairn.json is encrypted for the cloud's age key, cairn.json and each
+// all but cairn.json and the slots is encrypted for the cloud's age key, cairn.json and each
 // manifest carry a MAC of that key, and a manifest the SHA-256 of what it names.
 //
 // Errors are *cairn.Error that name the object and the cloud, or the context's:
@@ -46,6 +46,7 @@ import (
 
 	"cairn"
 	"cairn/internal/bucket"
+	"cairn/internal/keys"
 )
 
 // A Config says where the cloud is and what this device knows of it.
@@ -56,10 +57,16 @@ type Config struct {
 	// URL is the place in the user's words, for messages. A password in it is
 	// not shown.
 	URL string
-	// Keys is the folder of key files, made when one is written.
-	Keys string
+	// Keys keeps the keys of clouds on this device.
+	Keys *keys.Store
 	// Identity is the key that the user supplied; nil means the stored one.
 	Identity *age.X25519Identity
+	// Passphrase opens a slot of the cloud where there is neither a supplied key
+	// nor a stored one. Then there must be a cloud, as with Expected.
+	Passphrase Passphrase
+	// WorkFactor is the base-2 logarithm of the cost of scrypt in slots that are
+	// made, from 1 to 20; 0 means 18, as age has it. Less is for tests.
+	WorkFactor int
 	// Known is the id of the cloud that this device saw at the URL before; ""
 	// for none. A known cloud that is gone is an error, never a new cloud.
 	Known string
@@ -87,9 +94,6 @@ type Config struct {
 	// Log gets what no caller is told, such as failures of the cache; nil
 	// means slog.Default.
 	Log *slog.Logger
-	// Step, for tests, does each step that changes what is in Keys; nil means
-	// that the step is simply done.
-	Step func(name string, do func() error) error
 }
 
 // A Place is where a cloud can be.
@@ -104,7 +108,11 @@ func (c Config) Format(f fmt.State, _ rune) {
 	if c.Identity != nil {
 		key = "**redacted**"
 	}
-	fmt.Fprintf(f, "cloud.Config{URL: %q, Keys: %q, Identity: %s, Known: %q}", redact(c.URL), c.Keys, key, c.Known)
+	folder := ""
+	if c.Keys != nil {
+		folder = c.Keys.Dir
+	}
+	fmt.Fprintf(f, "cloud.Config{URL: %q, Keys: %q, Identity: %s, Known: %q}", redact(c.URL), folder, key, c.Known)
 }
 
 // A Cloud is an open cloud. Its methods can be called at the same time.
@@ -123,10 +131,16 @@ type Cloud struct {
 // Open opens the cloud in cfg.Bucket, or makes one if nothing is there: then
 // the key file is durable before cairn.json is written.
 //
-// Its errors are those of the package, and CodeCloudLocked when the key is not
-// here or is another one, CodeNotCloud when the place holds something else,
-// and those of cairn.FileError for the key file. Nothing in the bucket is ever
-// changed but by the one write of cairn.json.
+// Its errors are those of the package, those of cairn.FileError for the key file,
+// and
+//
+//	CodeCloudLocked      the key is not here, nor does a slot have it
+//	CodeKeyWrong         the supplied key is another one
+//	CodePassphraseWrong  the passphrase opens no slot
+//	CodeCloudNotFound    there is no cloud, and one is expected
+//	CodeNotCloud         the place holds something else
+//
+// Nothing in the bucket is ever changed but by the one write of cairn.json.
 func Open(ctx context.Context, cfg Config) (*Cloud, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -144,16 +158,16 @@ func Open(ctx context.Context, cfg Config) (*Cloud, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	if cfg.Step == nil {
-		cfg.Step = func(_ string, do func() error) error { return do() }
+	if cfg.WorkFactor == 0 {
+		cfg.WorkFactor = defaultWorkFactor
 	}
 	c := &Cloud{cfg: cfg, url: redact(cfg.URL), there: map[string]bool{}}
 	data, raced, err := c.findOrCreate(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.unlock(data); err != nil {
-		if e, ok := errors.AsType[*cairn.Error](err); ok && raced && e.Code == cairn.CodeCloudLocked {
+	if err := c.unlock(ctx, data); err != nil {
+		if e, ok := errors.AsType[*cairn.Error](err); ok && raced && (e.Code == cairn.CodeCloudLocked || e.Code == cairn.CodeKeyWrong) {
 			e.Message += " Another device made it at the same moment as this one made its own."
 		}
 		return nil, err

@@ -21,13 +21,14 @@ import (
 	"cairn/internal/bucket"
 	"cairn/internal/bucket/fault"
 	"cairn/internal/cloud"
+	"cairn/internal/keys"
 	"cairn/test/stores"
 )
 
 func TestOpenMakesACloud(t *testing.T) {
 	b := stores.New(t)
 	d := newDevice(t, b)
-	d.Keys = filepath.Join(d.Keys, "keys") // is made
+	d.Keys.Dir = filepath.Join(d.Keys.Dir, "keys") // is made
 	c := d.open(t)
 
 	if _, err := uuid.Parse(c.ID()); err != nil {
@@ -42,8 +43,8 @@ func TestOpenMakesACloud(t *testing.T) {
 	if got, want := d.keyFiles(t), []string{c.ID()}; !slices.Equal(got, want) {
 		t.Errorf("the key files are %q, want %q", got, want)
 	}
-	path := cloud.KeyFile(d.Keys, c.ID())
-	stored, err := cloud.ReadKey(path)
+	path := d.Keys.Path(c.ID())
+	stored, err := keys.Read(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,9 +143,22 @@ func TestOpenLooksBeforeItWrites(t *testing.T) {
 func TestOpenWhatIsExpected(t *testing.T) {
 	b := stores.New(t)
 	d := newDevice(t, b)
-	d.Expected, d.Identity = true, newKey(t)
-	_, err := cloud.Open(t.Context(), d.Config)
-	wantError(t, err, cairn.CodeBucketMissing, "mem://user:xxxxx@cloud", "cairn.json")
+	key := newKey(t)
+	for name, cfg := range map[string]cloud.Config{
+		"expected":               {Expected: true},
+		"expected with a key":    {Expected: true, Identity: key},
+		"expected by passphrase": {Passphrase: cloud.NewPassphrase("correct horse battery staple")},
+	} {
+		d.Expected, d.Identity, d.Passphrase = cfg.Expected, cfg.Identity, cfg.Passphrase
+		_, err := cloud.Open(t.Context(), d.Config)
+		if fault := faultOf(err, cairn.CodeCloudNotFound, "mem://user:xxxxx@cloud", "cairn.json"); fault != nil {
+			t.Errorf("%s: %v", name, fault)
+		}
+		if e, ok := errors.AsType[*cairn.Error](err); !ok || !strings.Contains(e.Hint, "cairn cloud connect URL --create") {
+			t.Errorf("%s: %+v does not say how to make one", name, e)
+		}
+	}
+	d.Expected, d.Identity, d.Passphrase = true, key, cloud.Passphrase{}
 	if got, files := content(t, b), d.keyFiles(t); len(got) > 0 || len(files) > 0 {
 		t.Errorf("%d objects and the key files %q were written", len(got), files)
 	}
@@ -247,7 +261,7 @@ func TestTwoDevicesMakeOneCloud(t *testing.T) {
 				return
 			}
 			// The slower one has the wrong key, which is what it must say.
-			if fault := faultOf(err, cairn.CodeCloudLocked, "cairn.json"); fault != nil {
+			if fault := faultOf(err, cairn.CodeKeyWrong, "cairn.json"); fault != nil {
 				t.Error(fault)
 			}
 		})

@@ -65,7 +65,7 @@ func checkNamed(t *testing.T, what string, err error, object string) {
 	code := cairn.CodeOf(err)
 	switch code {
 	case cairn.CodeDamaged, cairn.CodeFormatTooNew:
-	case cairn.CodeCloudLocked, cairn.CodeBucketMissing: // the id or the recipient is another one
+	case cairn.CodeCloudLocked, cairn.CodeKeyWrong, cairn.CodeBucketMissing: // the id or the recipient is another one
 		if object != "cairn.json" {
 			t.Errorf("%s: %v", what, err)
 		}

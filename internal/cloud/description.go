@@ -90,12 +90,8 @@ func (c *Cloud) create(ctx context.Context) ([]byte, error) {
 	if err := c.checkVacant(ctx, c.cfg.Known); err != nil {
 		return nil, err
 	}
-	if c.cfg.Expected {
-		return nil, &cairn.Error{
-			Code:    cairn.CodeBucketMissing,
-			Message: fmt.Sprintf("There is no cloud at %s that the key could be for: the object cairn.json is missing.", c.url),
-			Hint:    Whereabouts(c.url) + " To begin a new cloud there, leave --key (CAIRN_KEY) out: it gets a key of its own.",
-		}
+	if c.cfg.Expected || c.cfg.Passphrase.isSet() {
+		return nil, c.notFound()
 	}
 	if err := c.checkOutside(ctx); err != nil {
 		return nil, err
@@ -114,10 +110,10 @@ func (c *Cloud) create(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := KeyFile(c.cfg.Keys, id.String())
-	if err := c.saveKey(id.String(), identity); err != nil {
-		return nil, cairn.FileError("writing", path, err)
+	if err := c.cfg.Keys.Save(id.String(), identity); err != nil {
+		return nil, err
 	}
+	path := c.cfg.Keys.Where(id.String())
 	err = bucket.Create(ctx, c.cfg.Bucket, descriptionName, bytes.NewReader(data))
 	if err == nil {
 		stands, err := c.read(ctx, descriptionName, nil, maxDescription)
@@ -137,14 +133,27 @@ func (c *Cloud) create(ctx context.Context) ([]byte, error) {
 	}
 	if !bucket.Transient(err) && !errors.Is(err, bucket.ErrUnknown) {
 		// Surely not stored, neither now nor later, so nothing needs this key.
-		if err := c.cfg.Step("key.remove", func() error { return remove(path) }); err != nil {
-			c.cfg.Log.Warn("a key file that nothing needs is left", "path", path, "error", err)
+		if err := c.cfg.Keys.Remove(id.String()); err != nil {
+			c.cfg.Log.Warn("a key that nothing needs is left", "key", path, "error", err)
 		}
 	}
 	if errors.Is(err, bucket.ErrExists) {
 		return nil, err
 	}
 	return nil, c.failure(ctx, "writing", descriptionName, err)
+}
+
+// notFound returns the error for an empty place where a cloud is expected.
+func (c *Cloud) notFound() error {
+	begin := " To begin a new cloud there: cairn cloud connect URL --create."
+	if c.cfg.Identity != nil {
+		begin = " To begin a new cloud there, leave --key (CAIRN_KEY) out: it gets a key of its own. cairn cloud connect URL --create makes one, too."
+	}
+	return &cairn.Error{
+		Code:    cairn.CodeCloudNotFound,
+		Message: fmt.Sprintf("There is no cloud at %s: the object cairn.json is missing.", c.url),
+		Hint:    Whereabouts(c.url) + begin,
+	}
 }
 
 // describe returns the content of cairn.json for a new cloud.

@@ -88,11 +88,16 @@ func (c *Cloud) failure(ctx context.Context, doing, name string, err error) erro
 }
 
 // leaveOpen adds to an error that the outcome is not known, if that matters: a
-// backup exists or not by what became of its manifest, and of no other object.
+// backup exists or not by what became of its manifest, and a passphrase opens the
+// cloud or not by what became of its slot.
 func leaveOpen(e *cairn.Error, name string) {
 	if strings.HasPrefix(name, backupFolder) {
 		e.Message += " Whether it was done is not known."
 		e.Hint = "In a little while, cairn backup list shows whether it was. " + e.Hint
+	}
+	if isSlotName(name) {
+		e.Message += " Whether it was done is not known."
+		e.Hint = "Doing it again does no harm. " + e.Hint
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"cairn/internal/bucket/fault"
 	"cairn/internal/cloud"
 	"cairn/internal/durable"
+	"cairn/internal/keys"
 	"cairn/test/stores"
 )
 
@@ -81,8 +82,8 @@ func newKeyring(t *testing.T, trial keyTrial) *keyring {
 		put(t, k.inner, "cairn.json", []byte(trial.scene.cloud))
 	}
 	k.device = newDevice(t, fault.New(k.inner, k.decide))
-	k.Identity, k.Step = trial.scene.key, k.do
-	k.other = cloud.KeyFile(k.Keys, uuid.NewString())
+	k.Identity, k.Keys.Step = trial.scene.key, k.do
+	k.other = k.Keys.Path(uuid.NewString())
 	if err := os.WriteFile(k.other, []byte(otherKey), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +139,7 @@ func (k *keyring) files() []string {
 // tidy does to the folder of keys what a start of the daemon does.
 func (k *keyring) tidy() {
 	k.t.Helper()
-	if _, err := durable.RemoveTemps(k.Keys); err != nil {
+	if _, err := durable.RemoveTemps(k.Keys.Dir); err != nil {
 		k.t.Fatal(err)
 	}
 }
@@ -175,10 +176,10 @@ func (trial keyTrial) judge(k *keyring, err error) {
 	k.t.Helper()
 	left := 0
 	switch {
-	case trial.step == "key.remove":
+	case strings.HasPrefix(trial.step, "key.remove"):
 		wantError(k.t, err, cairn.CodeDenied, "cairn.json")
 	default:
-		wantError(k.t, err, cairn.CodeInternal, k.Keys)
+		wantError(k.t, err, cairn.CodeInternal, k.Keys.Dir)
 		if !errors.Is(err, errMade) {
 			k.t.Errorf("%v does not say why", err)
 		}
@@ -272,23 +273,22 @@ func TestFirstOpenFaults(t *testing.T) {
 // TestForeignKeyFileStays has another key file appear under the name of the one
 // that is being written, which fails: what is not ours is not taken back.
 func TestForeignKeyFileStays(t *testing.T) {
-	keys := t.TempDir()
+	dir := t.TempDir()
 	const foreign = "the key of somebody else"
 	var path string
 	_, err := cloud.Open(t.Context(), cloud.Config{
-		Bucket: stores.New(t), URL: "memory", Keys: keys,
-		Step: func(name string, do func() error) error {
+		Bucket: stores.New(t), URL: "memory", Keys: &keys.Store{Dir: dir, Step: func(name string, do func() error) error {
 			if name != "key.name" {
 				return do()
 			}
-			temps, err := filepath.Glob(filepath.Join(keys, "*"+durable.TempSuffix))
+			temps, err := filepath.Glob(filepath.Join(dir, "*"+durable.TempSuffix))
 			if err != nil || len(temps) != 1 {
 				t.Fatalf("the key is written to %v, %v", temps, err)
 			}
 			id, _, _ := strings.Cut(filepath.Base(temps[0]), ".")
-			path = filepath.Join(keys, id)
+			path = filepath.Join(dir, id)
 			return errors.Join(os.WriteFile(path, []byte(foreign), 0o600), errMade)
-		},
+		}},
 	})
 	if !errors.Is(err, errMade) {
 		t.Errorf("Open returned %v", err)

@@ -13,6 +13,7 @@ import (
 
 	"cairn"
 	"cairn/internal/cloud"
+	"cairn/internal/keys"
 	"cairn/internal/segment"
 	"cairn/test/stores"
 )
@@ -22,6 +23,9 @@ var update = flag.Bool("update", false, "write the golden files of testdata")
 
 // goldenID is the id of the golden cloud: what goldenRandom makes of it.
 const goldenID = "07070707-0707-4707-8707-070707070707"
+
+// goldenPassphrase opens the golden slot.
+const goldenPassphrase = "golden passphrase"
 
 // goldenRandom is a source of random bytes that are all 7.
 type goldenRandom struct{}
@@ -86,7 +90,7 @@ func goldenManifest(t *testing.T) cloud.Manifest {
 // is never the same twice: there the golden object is read, and what is written
 // is compared after decrypting it.
 func TestGolden(t *testing.T) {
-	key, err := cloud.ReadKey(golden("key"))
+	key, err := keys.Read(golden("key"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +101,7 @@ func TestGolden(t *testing.T) {
 	if c.ID() != goldenID {
 		t.Fatalf("the golden cloud has the id %s", c.ID())
 	}
-	file, err := os.ReadFile(cloud.KeyFile(d.Keys, c.ID()))
+	file, err := os.ReadFile(d.Keys.Path(c.ID()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,14 +117,20 @@ func TestGolden(t *testing.T) {
 	if *update {
 		checkGolden(t, "manifest.json.age", object)
 	}
+	slot := get(t, b, add(t, c, cloud.NewPassphrase(goldenPassphrase)).Name)
+	checkGolden(t, "slot", decryptSlot(t, goldenPassphrase, slot))
+	if *update {
+		checkGolden(t, "slot.age", slot)
+	}
 
 	// The files alone are a cloud that can be read.
 	b = stores.New(t)
 	put(t, b, "cairn.json", readGolden(t, "cairn.json"))
 	object = readGolden(t, "manifest.json.age")
 	put(t, b, objectOf(m.ID), object)
+	put(t, b, "keys/07070707070707070707070707070707.age", readGolden(t, "slot.age"))
 	d = newDevice(t, b)
-	d.Identity = key
+	d.Passphrase = cloud.NewPassphrase(goldenPassphrase)
 	got, err := d.open(t).Manifest(t.Context(), m.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -133,7 +143,7 @@ func TestGolden(t *testing.T) {
 
 // TestGoldenSeal holds the golden files to the words of docs/format.md.
 func TestGoldenSeal(t *testing.T) {
-	key, err := cloud.ReadKey(golden("key"))
+	key, err := keys.Read(golden("key"))
 	if err != nil {
 		t.Fatal(err)
 	}

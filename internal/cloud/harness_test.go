@@ -22,6 +22,7 @@ import (
 	"cairn"
 	"cairn/internal/bucket"
 	"cairn/internal/cloud"
+	"cairn/internal/keys"
 	"cairn/internal/segment"
 	"cairn/test/stores"
 )
@@ -44,10 +45,11 @@ type device struct {
 func newDevice(t *testing.T, b bucket.Bucket) *device {
 	t.Helper()
 	l := &log{}
+	logger := slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	return &device{
 		Config: cloud.Config{
-			Bucket: b, URL: testURL, Keys: t.TempDir(), Now: start,
-			Log: slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug})),
+			Bucket: b, URL: testURL, Keys: &keys.Store{Dir: t.TempDir(), Now: start, Log: logger}, Now: start,
+			Log: logger, WorkFactor: 1,
 		},
 		log: l,
 	}
@@ -66,7 +68,7 @@ func (d *device) open(t *testing.T) *cloud.Cloud {
 // keyFiles returns the names of the device's key files.
 func (d *device) keyFiles(t *testing.T) []string {
 	t.Helper()
-	entries, err := os.ReadDir(d.Keys)
+	entries, err := os.ReadDir(d.Keys.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}

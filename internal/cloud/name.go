@@ -12,6 +12,7 @@ import (
 // The names of objects:
 //
 //	cairn.json
+//	keys/<32 hexadecimal digits>.age
 //	backups/<backup id>.json.age
 //	parts/<xx>/<32 hexadecimal digits>.jsonl.zst.age
 //	indexes/<xx>/<32 hexadecimal digits>.jsonl.zst.age
@@ -23,11 +24,13 @@ import (
 // The digits are random, and xx is the first two of them.
 const (
 	descriptionName = "cairn.json"
+	slotFolder      = "keys/"
 	backupFolder    = "backups/"
 	partFolder      = "parts/"
 	indexFolder     = "indexes/"
 	trashFolder     = "trash/"
 
+	slotSuffix   = ".age"
 	backupSuffix = ".json.age"
 	linesSuffix  = ".jsonl.zst.age"
 
@@ -86,6 +89,13 @@ func trashOf(name string) (kind trashKind, id, copied string) {
 		return trashForeign, "", ""
 	}
 	return kind, rest[:i], copied
+}
+
+// isSlotName reports whether name is one of a slot.
+func isSlotName(name string) bool {
+	digits, inside := strings.CutPrefix(name, slotFolder)
+	digits, suffixed := strings.CutSuffix(digits, slotSuffix)
+	return inside && suffixed && isDigits(digits)
 }
 
 // randomDigits returns 32 hexadecimal digits.
@@ -164,7 +174,7 @@ func isOurs(name string) bool {
 		return true
 	}
 	_, manifest := backupOf(name)
-	return manifest || isLinesName(partFolder, name) || isLinesName(indexFolder, name)
+	return manifest || isSlotName(name) || isLinesName(partFolder, name) || isLinesName(indexFolder, name)
 }
 
 // isIncidental reports whether desktops put something of this name into folders

@@ -29,7 +29,7 @@ func TestUnlock(t *testing.T) {
 	sealedRecipient := sealed(t, c, "cairn.json", line) // as only the owner of the key could
 
 	const ok = cairn.Code("")
-	const locked, damaged = cairn.CodeCloudLocked, cairn.CodeDamaged
+	const locked, damaged, keyWrong = cairn.CodeCloudLocked, cairn.CodeDamaged, cairn.CodeKeyWrong
 	for _, test := range []struct {
 		name          string
 		data          []byte
@@ -41,33 +41,33 @@ func TestUnlock(t *testing.T) {
 		{"whole", whole, right, nil, ok, ""},
 		{"whole", whole, nil, right, ok, ""},
 		{"whole", whole, right, right, ok, ""},
-		{"whole", whole, wrong, nil, locked, "supplied is not the one"},
+		{"whole", whole, wrong, nil, keyWrong, "supplied is not the one"},
 		{"whole", whole, nil, wrong, damaged, "names the public key " + fmt.Sprintf("%q", own)},
 		{"whole", whole, wrong, wrong, damaged, "names the public key"},
-		{"whole", whole, wrong, right, locked, "supplied is not the one"},
+		{"whole", whole, wrong, right, keyWrong, "supplied is not the one"},
 		{"whole", whole, right, wrong, locked, "another key"},
 
 		{"foreign recipient", recipient, nil, nil, locked, "cairn.json"},
-		{"foreign recipient", recipient, right, nil, locked, "cairn.json"},
+		{"foreign recipient", recipient, right, nil, keyWrong, "cairn.json"},
 		{"foreign recipient", recipient, nil, right, damaged, "cairn.json"},
 		{"foreign recipient", recipient, right, right, damaged, "cairn.json"},
-		{"foreign recipient", recipient, wrong, right, locked, "cairn.json"},
+		{"foreign recipient", recipient, wrong, right, keyWrong, "cairn.json"},
 
-		{"sealed foreign recipient", sealedRecipient, right, nil, locked, "cairn.json"},
+		{"sealed foreign recipient", sealedRecipient, right, nil, keyWrong, "cairn.json"},
 		{"sealed foreign recipient", sealedRecipient, nil, right, damaged, "cairn.json"},
 
 		{"wrong MAC", mac, nil, nil, locked, "cairn.json"},
 		{"wrong MAC", mac, right, nil, damaged, "cairn.json"},
 		{"wrong MAC", mac, nil, right, damaged, "cairn.json"},
 		{"wrong MAC", mac, right, right, damaged, "cairn.json"},
-		{"wrong MAC", mac, wrong, nil, locked, "cairn.json"},
-		{"wrong MAC", mac, wrong, right, locked, "cairn.json"},
+		{"wrong MAC", mac, wrong, nil, keyWrong, "cairn.json"},
+		{"wrong MAC", mac, wrong, right, keyWrong, "cairn.json"},
 		{"wrong MAC", mac, right, wrong, damaged, "cairn.json"},
 	} {
 		t.Run(fmt.Sprintf("%s, given %s, stored %s", test.name, nameOf(test.given, right), nameOf(test.stored, right)), func(t *testing.T) {
 			d := newDevice(t, with(t, b, "cairn.json", test.data))
 			d.Identity = test.given
-			path := cloud.KeyFile(d.Keys, c.ID())
+			path := d.Keys.Path(c.ID())
 			var before []byte
 			if test.stored != nil {
 				before = []byte("# by hand\n" + test.stored.String() + "\n")
@@ -145,7 +145,7 @@ func TestNothingPrintsTheKey(t *testing.T) {
 func TestUnlockWithADamagedKeyFile(t *testing.T) {
 	d := newDevice(t, stores.New(t))
 	c := d.open(t)
-	path := cloud.KeyFile(d.Keys, c.ID())
+	path := d.Keys.Path(c.ID())
 	torn := []byte(c.Identity().String()[:40])
 	if err := os.WriteFile(path, torn, 0o600); err != nil {
 		t.Fatal(err)
@@ -195,12 +195,12 @@ func TestUnlockKnown(t *testing.T) {
 func TestKeysFolderThatCannotBeUsed(t *testing.T) {
 	b := stores.New(t)
 	d := newDevice(t, b)
-	d.Keys += "/file"
-	if err := os.WriteFile(d.Keys, nil, 0o600); err != nil {
+	d.Keys.Dir += "/file"
+	if err := os.WriteFile(d.Keys.Dir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err := cloud.Open(t.Context(), d.Config)
-	if cairn.CodeOf(err) != cairn.CodeInternal || !strings.Contains(err.Error(), d.Keys) {
+	if cairn.CodeOf(err) != cairn.CodeInternal || !strings.Contains(err.Error(), d.Keys.Dir) {
 		t.Errorf("Open: %v", err)
 	}
 	if got := names(t, b); len(got) != 0 {

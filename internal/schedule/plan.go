@@ -258,7 +258,7 @@ func spread(pause time.Duration, random float64) time.Duration {
 // doing something.
 func mends(code cairn.Code) bool {
 	switch code {
-	case cairn.CodeSignedOut, cairn.CodeNoCloud, cairn.CodeCloudLocked, cairn.CodeNotCloud,
+	case cairn.CodeSignedOut, cairn.CodeNoCloud, cairn.CodeCloudLocked, cairn.CodeKeyWrong, cairn.CodePassphraseWrong, cairn.CodeNotCloud,
 		cairn.CodeFormatTooNew, cairn.CodeSchemaTooNew, cairn.CodeRegion, cairn.CodeNotStore,
 		cairn.CodeKeyUnknown, cairn.CodeNoCredentials, cairn.CodeDamaged:
 		return false

@@ -86,7 +86,7 @@ func TestConfirmFails(t *testing.T) {
 
 // TestRetryCannotMend has failures that somebody has to do something about.
 func TestRetryCannotMend(t *testing.T) {
-	for _, code := range []cairn.Code{cairn.CodeCloudLocked, cairn.CodeFormatTooNew, cairn.CodeSignedOut} {
+	for _, code := range []cairn.Code{cairn.CodeCloudLocked, cairn.CodeKeyWrong, cairn.CodePassphraseWrong, cairn.CodeFormatTooNew, cairn.CodeSignedOut} {
 		live(t, cron("0 1 * * *"), func(h *house) {
 			h.takes, h.fails = 0, &cairn.Error{Code: code}
 			h.write()
