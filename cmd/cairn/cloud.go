@@ -15,7 +15,7 @@ import (
 
 	"cairn"
 	"cairn/api"
-	"cairn/internal/cloud"
+	"cairn/internal/keys"
 )
 
 func cloudCommand() *cobra.Command {
@@ -147,8 +147,8 @@ func keyText(data, cloudID string) (string, error) {
 	if cairn.ValidateID(cloudID) != nil {
 		return "", unknown
 	}
-	path := cloud.KeyFile(filepath.Join(data, keysFolder), cloudID)
-	_, err := cloud.ReadKey(path)
+	path := filepath.Join(data, keysFolder, cloudID)
+	_, err := keys.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", unknown
 	}
@@ -178,7 +178,7 @@ func adviseAfterCreate(c call) error {
 	if cairn.ValidateID(st.Cloud.ID) != nil {
 		return nil // not known now; the next backup will do
 	}
-	told := cloud.KeyFile(filepath.Join(st.Data, keysFolder), st.Cloud.ID) + toldSuffix
+	told := filepath.Join(st.Data, keysFolder, st.Cloud.ID) + toldSuffix
 	if _, err := os.Lstat(told); err == nil {
 		return nil
 	}

@@ -16,18 +16,19 @@ import (
 	"cairn/internal/cloud"
 	"cairn/internal/durable"
 	"cairn/internal/jobs"
+	"cairn/internal/keys"
 )
 
 // openCloud makes the engine and the jobs, and connects to the cloud. A cloud
 // that cannot be used now does not keep the documents from being served; one
 // that can never be is refused.
 func (d *daemonProcess) openCloud(ctx context.Context) error {
-	keys := filepath.Join(d.dir, keysFolder)
-	if err := durable.MkdirAll(keys); err != nil {
-		return cairn.FileError("creating", keys, err)
+	folder := filepath.Join(d.dir, keysFolder)
+	if err := durable.MkdirAll(folder); err != nil {
+		return cairn.FileError("creating", folder, err)
 	}
-	if _, err := durable.RemoveTemps(keys); err != nil {
-		return cairn.FileError("tidying", keys, err)
+	if _, err := durable.RemoveTemps(folder); err != nil {
+		return cairn.FileError("tidying", folder, err)
 	}
 	d.engine = backup.New(backup.Config{
 		Database:  d.database,
@@ -105,7 +106,7 @@ func (d *daemonProcess) connect(ctx context.Context) (*cloud.Cloud, error) {
 	c, err := cloud.Open(ctx, cloud.Config{
 		Bucket:   bucket.Retry(bucket.Meter(store.bucket, d.metrics), bucket.Policy{}),
 		URL:      d.place.url,
-		Keys:     filepath.Join(d.dir, keysFolder),
+		Keys:     &keys.Store{Dir: filepath.Join(d.dir, keysFolder), Log: d.log},
 		Identity: d.identity,
 		Known:    known,
 		Expected: d.expectsCloud(),
@@ -114,6 +115,11 @@ func (d *daemonProcess) connect(ctx context.Context) (*cloud.Cloud, error) {
 		Cache:    d.device,
 		Log:      d.log,
 	})
+	if e, ok := errors.AsType[*cairn.Error](err); ok && e.Code == cairn.CodeCloudNotFound {
+		missing := *e // the operations on backups declare no 404
+		missing.Code = cairn.CodeBucketMissing
+		return nil, &missing
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -151,7 +151,7 @@ func report(w io.Writer, err error) int {
 		return exitGone
 	case cairn.CodeInUse, cairn.CodeDiskFull, cairn.CodeReadOnly, cairn.CodeNoPermission, cairn.CodeDamaged, cairn.CodeSchemaTooNew:
 		return exitData
-	case cairn.CodeSignedOut, cairn.CodeNoCloud, cairn.CodeCloudLocked, cairn.CodeNotCloud, cairn.CodeBucketMissing, cairn.CodeFormatTooNew,
+	case cairn.CodeSignedOut, cairn.CodeNoCloud, cairn.CodeCloudLocked, cairn.CodeKeyWrong, cairn.CodePassphraseWrong, cairn.CodeCloudNotFound, cairn.CodeNotCloud, cairn.CodeBucketMissing, cairn.CodeFormatTooNew,
 		cairn.CodeNoCredentials, cairn.CodeKeyUnknown, cairn.CodeRefused, cairn.CodeExpired, cairn.CodeDenied, cairn.CodeClock, cairn.CodeRegion,
 		cairn.CodeHostUnknown, cairn.CodeTLS, cairn.CodeNotStore, cairn.CodeRejected, cairn.CodeCloudBusy, cairn.CodeCloudLost:
 		return exitCloud

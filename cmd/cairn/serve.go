@@ -22,13 +22,13 @@ import (
 	"cairn/api"
 	"cairn/internal/asset"
 	"cairn/internal/backup"
-	"cairn/internal/cloud"
 	"cairn/internal/config"
 	"cairn/internal/database"
 	"cairn/internal/device"
 	"cairn/internal/durable"
 	"cairn/internal/httpapi"
 	"cairn/internal/jobs"
+	"cairn/internal/keys"
 	"cairn/internal/metrics"
 	"cairn/internal/schedule"
 	"cairn/internal/web"
@@ -80,7 +80,7 @@ file; cairn config check shows what is in force.`,
 			d.log.Info("configured", "file", settings.File)
 		}
 		if settings.Key != "" {
-			if d.identity, err = cloud.ReadKey(settings.Key); err != nil {
+			if d.identity, err = keys.Read(settings.Key); err != nil {
 				return err
 			}
 		}
