@@ -51,6 +51,7 @@ var mayImport = map[string][]string{
 	"cairn/internal/schedule":          {"cairn"},
 	"cairn/internal/segment":           {"cairn"},
 	"cairn/internal/jobs":              {"cairn"},
+	"cairn/internal/kit":               {"cairn"},
 	"cairn/internal/metrics":           {"cairn"},
 	"cairn/internal/rawjson":           {},
 	"cairn/internal/web":               {"cairn", "cairn/api"},
