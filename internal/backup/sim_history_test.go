@@ -18,6 +18,7 @@ import (
 	"filippo.io/age"
 
 	"cairn"
+	"cairn/internal/bucket"
 	"cairn/internal/bucket/memory"
 	"cairn/internal/cloud"
 	"cairn/test/stores"
@@ -93,13 +94,27 @@ func (s *sim) upgraded(luck *sleeper) {
 	put(s.t, s.store, manifestOf(b.id), b.object)
 	s.mu.Unlock()
 	time.Sleep(time.Duration(luck.draw() * 2 * float64(s.grace)))
-	if err := s.judge.engine.Delete(s.t.Context(), b.id); err != nil {
+	if err := s.judge.engine.Delete(s.t.Context(), b.id); cairn.CodeOf(err) != cairn.CodeFormatTooNew {
 		s.t.Errorf("seed %d: deleting a newer backup: %v", s.seed, err)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b.delete(s.t, s.store)
 }
 
 // A sealedBackup is the object of a manifest.
 type sealedBackup struct{ id, object string }
+
+// delete deletes a backup, as the cairn does that made it.
+func (b sealedBackup) delete(t *testing.T, store bucket.Bucket) {
+	t.Helper()
+	copied := "trash/" + b.id + ".0123456789abcdef0123456789abcdef"
+	put(t, store, copied, b.object)
+	if err := store.Delete(t.Context(), manifestOf(b.id)); err != nil {
+		t.Fatal(err)
+	}
+	put(t, store, copied+".gone", "gone\n")
+}
 
 // newerBackup returns a manifest of a format that this cairn does not know.
 func newerBackup(t *testing.T, c *cloud.Cloud) sealedBackup {
@@ -154,9 +169,10 @@ func TestNewerBackup(t *testing.T) {
 		prune(t.Context(), cairn.CodeFormatTooNew)
 		time.Sleep(10 * s.grace)
 		prune(t.Context(), cairn.CodeFormatTooNew)
-		if err := h.engine.Delete(t.Context(), newer.id); err != nil {
-			t.Fatal(err)
+		if err := h.engine.Delete(t.Context(), newer.id); cairn.CodeOf(err) != cairn.CodeFormatTooNew {
+			t.Fatalf("deleting it: %v", err)
 		}
+		newer.delete(t, s.store)
 		if _, err := h.engine.Prune(t.Context(), false, func(cairn.PruneProgress) {}); cairn.CodeOf(err) != cairn.CodeFormatTooNew {
 			t.Errorf("prune just after the deletion: %v", err)
 		}

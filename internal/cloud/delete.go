@@ -7,20 +7,21 @@ import (
 	"fmt"
 	"strings"
 
+	"cairn"
 	"cairn/internal/bucket"
 )
 
 // maxTrash is the largest manifest that can be deleted, in bytes: 16 MiB. It
-// is more than can be read, so that what is newer or damaged can be deleted, and
-// not more, since all of it is in memory then, with up to three times as much.
+// is more than can be read, so that what is damaged can be deleted, and not more,
+// since all of it is in memory then, with up to three times as much.
 const maxTrash = 16 << 20
 
 // receipt is what a receipt holds. It is the same for all, so that any number of
 // devices can write the one of a copy. What counts is when it was written.
 const receipt = "gone\n"
 
-// Delete removes a backup, readable or not, after copying its manifest to
-// trash/. What it consists of stays, for the grace at least: [Cloud.Undelete]
+// Delete removes a backup, also a damaged one, after copying its manifest to
+// trash/. One of a newer format is left to who knows it: cairn.CodeFormatTooNew. What it consists of stays, for the grace at least: [Cloud.Undelete]
 // brings it back during the first half of that. Once it has begun to write it does
 // not end with ctx. A step whose answer is lost is settled. A backup that is not
 // there is cairn.CodeBackupNotFound; after any other error it may still be there.
@@ -48,6 +49,9 @@ func (c *Cloud) Delete(ctx context.Context, id string) error {
 		e := c.Damaged(name, fmt.Sprintf("it is longer than %d bytes, which no manifest is", maxTrash))
 		e.Hint = "Remove the object by other means."
 		return e
+	}
+	if _, err := c.decode(name, data, id); cairn.CodeOf(err) == cairn.CodeFormatTooNew {
+		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return err

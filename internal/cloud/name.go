@@ -91,6 +91,9 @@ func trashOf(name string) (kind trashKind, id, copied string) {
 	return kind, rest[:i], copied
 }
 
+// SlotObject returns the name of the object of a slot whose random part is known.
+func SlotObject(random string) string { return slotFolder + random + slotSuffix }
+
 // isSlotName reports whether name is one of a slot.
 func isSlotName(name string) bool {
 	digits, inside := strings.CutPrefix(name, slotFolder)

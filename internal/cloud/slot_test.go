@@ -147,7 +147,7 @@ func TestWorkFactor(t *testing.T) {
 func TestLockedSaysWhatHelps(t *testing.T) {
 	b := stores.New(t)
 	c := newDevice(t, b).open(t)
-	for _, says := range []string{"Give its key", "It has a passphrase: cairn cloud unlock.", "It has 2 passphrases: cairn cloud unlock."} {
+	for _, says := range []string{"Give its key", "It has a passphrase, which cairn cloud unlock", "It has 2 passphrases, of which"} {
 		_, _, err := unlock(t, b, cloud.Passphrase{})
 		wantError(t, err, cairn.CodeCloudLocked, "its key is not on this device")
 		if e, _ := errors.AsType[*cairn.Error](err); !strings.HasPrefix(e.Hint, says) || !strings.Contains(e.Hint, "--key FILE") {

@@ -116,9 +116,9 @@ func (c *Cloud) hintLocked(ctx context.Context) string {
 	case err != nil || len(slots) == 0:
 		return give // there may be none, which is no reason for another error
 	case len(slots) == 1:
-		return "It has a passphrase: cairn cloud unlock. Or give" + strings.TrimPrefix(give, "Give")
+		return "It has a passphrase, which cairn cloud unlock and cloud connect take. Or give" + strings.TrimPrefix(give, "Give")
 	}
-	return fmt.Sprintf("It has %d passphrases: cairn cloud unlock. Or give%s", len(slots), strings.TrimPrefix(give, "Give"))
+	return fmt.Sprintf("It has %d passphrases, of which cairn cloud unlock and cloud connect take one. Or give%s", len(slots), strings.TrimPrefix(give, "Give"))
 }
 
 // locked returns an error of cairn.CodeCloudLocked.
