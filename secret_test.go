@@ -16,10 +16,10 @@ func TestSecret(t *testing.T) {
 	type holder struct {
 		Secret cairn.Secret
 		Among  map[string]cairn.Secret
-		hidden *cairn.Secret
+		hidden cairn.Secret
 	}
-	secret := cairn.Secret(text)
-	h := holder{secret, map[string]cairn.Secret{"a": secret}, nil}
+	secret := cairn.NewSecret(text)
+	h := holder{secret, map[string]cairn.Secret{"a": secret}, secret}
 	var log strings.Builder
 	for _, handler := range []slog.Handler{slog.NewTextHandler(&log, nil), slog.NewJSONHandler(&log, nil)} {
 		slog.New(handler).Info("known", "secret", secret, "holder", h)
@@ -39,6 +39,9 @@ func TestSecret(t *testing.T) {
 		}
 	}
 	var read holder
+	if !secret.Equal(cairn.NewSecret(text)) || secret.Equal(cairn.NewSecret("x")) || secret.IsZero() || !cairn.NewSecret("").IsZero() {
+		t.Error("it is not the same as itself, or the same as another, or nothing")
+	}
 	if err := json.Unmarshal([]byte(`{"Secret":"correct horse"}`), &read); err != nil || read.Secret.Reveal() != text {
 		t.Errorf("JSON was decoded into %q: %v", read.Secret.Reveal(), err)
 	}

@@ -19,7 +19,7 @@ import (
 	"cairn"
 	"cairn/api"
 	"cairn/client"
-	"cairn/internal/cloud"
+	"cairn/internal/keys"
 	"cairn/internal/kit"
 	"cairn/internal/segment"
 	"cairn/test/harness"
@@ -28,12 +28,12 @@ import (
 // kitOf returns the kit of a cloud with the key in a file.
 func kitOf(t *testing.T, id, url, key string) kit.Kit {
 	t.Helper()
-	identity, err := cloud.ReadKey(key)
+	identity, err := keys.Read(key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return kit.Kit{
-		Cloud: id, URL: url, Key: cairn.Secret(identity.String()), PublicKey: identity.Recipient().String(),
+		Cloud: id, URL: url, Key: cairn.NewSecret(identity.String()), PublicKey: identity.Recipient().String(),
 		Device: "dev box", Created: time.Date(2026, 11, 23, 7, 25, 41, 0, time.UTC),
 	}
 }
@@ -55,7 +55,7 @@ func someKits(t *testing.T) map[string]kit.Kit {
 		"long":   "s3://backups/" + strings.Repeat("laptop-", 30) + "?endpoint=https://store.example:9000&region=auto&profile=backups",
 	} {
 		kits[name] = kit.Kit{
-			Cloud: "5b0c6f0e-3f52-4f5e-9d5a-0f2a1c9d7e11", URL: url, Key: cairn.Secret(identity.String()), PublicKey: identity.Recipient().String(),
+			Cloud: "5b0c6f0e-3f52-4f5e-9d5a-0f2a1c9d7e11", URL: url, Key: cairn.NewSecret(identity.String()), PublicKey: identity.Recipient().String(),
 			Device: "dev <box> with a long name, as some have", Created: time.Date(2026, 11, 23, 7, 25, 41, 0, time.UTC), Local: name == "local",
 		}
 	}

@@ -74,7 +74,7 @@ func bare(code string) string {
 // KeyFile returns the key as a file that cairn takes with --key, and age with -i.
 // It is what the QR code on the page holds.
 func (k Kit) KeyFile() cairn.Secret {
-	return cairn.Secret("# cairn cloud " + printable(k.Cloud) + "\n# " + printable(k.URL) + "\n" + k.Key.Reveal() + "\n")
+	return cairn.NewSecret("# cairn cloud " + printable(k.Cloud) + "\n# " + printable(k.URL) + "\n" + k.Key.Reveal() + "\n")
 }
 
 // printable leaves out what would begin a line, or mean something to a terminal.

@@ -16,6 +16,7 @@ import (
 	"filippo.io/age"
 	"github.com/google/go-cmp/cmp"
 
+	"cairn"
 	"cairn/internal/kit"
 )
 
@@ -29,7 +30,7 @@ const secret = "AGE-SECRET-KEY-1XZ59WJXW85HCZDV4H5RZS4Y97ZP5Z80NUTGP6Z7LETS9YJPT
 func sample() kit.Kit {
 	return kit.Kit{
 		Cloud: "5b0c6f0e-3f52-4f5e-9d5a-0f2a1c9d7e11", URL: "s3://backups/laptop?endpoint=https://store.example:9000&region=auto",
-		Key: secret, PublicKey: "age1dsuvp9wqw4c64kzvexest9025xsylg4w9d97d7tp0n8ls9jzrsgq4akprl", Device: "dev <box> & \"é\"",
+		Key: cairn.NewSecret(secret), PublicKey: "age1dsuvp9wqw4c64kzvexest9025xsylg4w9d97d7tp0n8ls9jzrsgq4akprl", Device: "dev <box> & \"é\"",
 		Created: time.Date(2026, 11, 23, 7, 25, 41, 0, time.UTC), Passphrases: 2,
 	}
 }
