@@ -47,7 +47,7 @@ func TestKnownCloud(t *testing.T) {
 	}
 	set := func(url, id string) {
 		t.Helper()
-		if err := d.SetKnownCloud(t.Context(), url, id); err != nil {
+		if err := d.SetKnownCloud(t.Context(), url, url, id); err != nil {
 			t.Errorf("SetKnownCloud(%q): %v", url, err)
 		}
 	}

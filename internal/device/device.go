@@ -28,6 +28,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"cairn"
 )
 
 // FileName is the name of the file in the data folder.
@@ -54,8 +56,9 @@ type Device struct {
 	row    row // as Open left it; signedIn is the one below
 	copied bool
 
-	writing  sync.Mutex  // held for a change of the file and of what mirrors it; readers do not wait for it
-	signedIn atomic.Bool // mirrors the file
+	writing  sync.Mutex                         // held for a change of the file and of what mirrors it; readers do not wait for it
+	signedIn atomic.Bool                        // mirrors the file
+	current  atomic.Pointer[cairn.CurrentCloud] // mirrors the file
 }
 
 // Open opens the file in cfg.Dir, making it where it is missing or was cut off
@@ -82,12 +85,17 @@ func Open(ctx context.Context, cfg Config) (*Device, error) {
 	}
 	d := &Device{path: path, db: db}
 	now := machine{hash: hashMachine(cfg.MachineID()), name: hostName(cfg.Hostname)}
+	var current cairn.CurrentCloud
 	d.row, d.copied, err = settle(ctx, db, now)
+	if err == nil {
+		current, err = readCurrent(ctx, db)
+	}
 	if err != nil {
 		db.Close()
 		return nil, failure("opening", path, err)
 	}
 	d.signedIn.Store(d.row.signedIn)
+	d.current.Store(&current)
 	return d, nil
 }
 

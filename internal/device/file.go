@@ -43,8 +43,11 @@ const connections = 4
 //	started  RFC 3339, UTC
 //	ended    RFC 3339, UTC, or "" while it is not
 //
-// clouds holds the id of the cloud that was last seen at each URL; made, how
-// many backups this installation has made in each cloud; manifests, what
+// clouds holds the id of the cloud that was last seen at each place, and
+// connections how to get to each; current, at most one row, which of them is
+// used and whether it was disconnected; kits, when the user has said to have the
+// recovery kit of a cloud; made, how many backups this installation has made in
+// each cloud; manifests, what
 // package cloud wants to remember of the manifests in a cloud, by object name;
 // pruned, when this installation has last pruned a cloud by itself.
 const schema = `
@@ -85,6 +88,20 @@ CREATE TABLE IF NOT EXISTS manifests (
 	PRIMARY KEY (cloud, name)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS pruned (
+	cloud TEXT NOT NULL PRIMARY KEY,
+	at    TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS connections (
+	place TEXT NOT NULL PRIMARY KEY,
+	url   TEXT NOT NULL,
+	seen  TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS current (
+	one          INTEGER PRIMARY KEY CHECK (one = 1),
+	place        TEXT NOT NULL,
+	disconnected TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS kits (
 	cloud TEXT NOT NULL PRIMARY KEY,
 	at    TEXT NOT NULL
 ) STRICT`

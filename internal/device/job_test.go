@@ -152,7 +152,7 @@ func fillAll(t *testing.T, d *device.Device, job cairn.Job) {
 	t.Helper()
 	if err := errors.Join(
 		d.SaveJob(t.Context(), job),
-		d.SetKnownCloud(t.Context(), "file:///a", "c1"),
+		d.SetKnownCloud(t.Context(), "file:///a", "file:///a", "c1"),
 		d.CountBackup(t.Context(), "c1"),
 		d.Store(t.Context(), "c1", "backups/1", []byte("manifest")),
 	); err != nil {
@@ -212,8 +212,12 @@ func TestRefused(t *testing.T) {
 		func(ctx context.Context) error { return d.SaveJob(ctx, cairn.Job{ID: "j2"}) },
 		func(ctx context.Context) error { return d.ForgetJobs(ctx, "j1") },
 		func(ctx context.Context) error { _, err := d.Jobs(ctx); return err },
-		func(ctx context.Context) error { return d.SetKnownCloud(ctx, "file:///a", "c2") },
+		func(ctx context.Context) error { return d.SetKnownCloud(ctx, "file:///a", "file:///a", "c2") },
 		func(ctx context.Context) error { _, err := d.KnownCloud(ctx, "file:///a"); return err },
+		func(ctx context.Context) error { _, err := d.KnownClouds(ctx); return err },
+		func(ctx context.Context) error { return d.SetCurrentCloud(ctx, cairn.CurrentCloud{Place: "x"}) },
+		func(ctx context.Context) error { return d.AcknowledgeKit(ctx, "c1") },
+		func(ctx context.Context) error { _, err := d.KitAcknowledged(ctx, "c1"); return err },
 		func(ctx context.Context) error { return d.CountBackup(ctx, "c1") },
 		func(ctx context.Context) error { _, err := d.BackupsMade(ctx, "c1"); return err },
 		func(ctx context.Context) error { return d.Store(ctx, "c1", "backups/1", nil) },

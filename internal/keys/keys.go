@@ -58,7 +58,7 @@ type Store struct {
 }
 
 // A Place is where the key of a cloud is.
-type Place string
+type Place = cairn.KeyPlace
 
 // The places.
 const (
