@@ -159,7 +159,7 @@ func startSlow(t *testing.T) *slowDaemon {
 		Connect: func(ctx context.Context) (*cloud.Cloud, error) {
 			return cloud.Open(ctx, cloud.Config{Bucket: bucket.Retry(store, bucket.Policy{}), URL: "memory", Keys: &keys.Store{Dir: filepath.Join(dir, "keys")}, Cache: dev, Log: log})
 		},
-		URL: "memory", Spool: filepath.Join(dir, "spool"), Version: "0.1.0", Platform: "LINUX", Log: log,
+		Place: func() backup.Place { return backup.Place{URL: "memory"} }, Spool: filepath.Join(dir, "spool"), Version: "0.1.0", Platform: "LINUX", Log: log,
 	})
 	work := jobs.New(jobs.Config{Engine: d.engine, History: dev, Log: log})
 	handler := httpapi.New(httpapi.Config{Documents: db, Device: dev, Backups: d.engine, Jobs: work, Spool: filepath.Join(dir, "spool"), Log: log})

@@ -69,12 +69,15 @@ type Config struct {
 	Database Database
 	Device   Device
 	// Connect opens the cloud. It is called until it succeeds, and again when
-	// the bucket was not there or did not let us in: it reads anew what may have
-	// changed, such as credentials.
+	// the bucket was not there or did not let us in, or after [Engine.Switch]: it
+	// reads anew what may have changed, such as credentials.
 	Connect func(ctx context.Context) (*cloud.Cloud, error)
-	// URL and Local are told in the status of the cloud.
-	URL   string
-	Local bool
+	// Place describes where the cloud is that Connect opens. It must not wait; nil
+	// means nothing to tell.
+	Place func() Place
+	// Changed hears that the cloud was opened, or lost, or that another one is
+	// used. It must not wait; nil means nobody.
+	Changed func()
 	// Spool is the folder for parts that wait for their upload.
 	Spool string
 
@@ -86,7 +89,7 @@ type Config struct {
 	// Workers is how many parts are encoded or decoded at once; 0 means one
 	// for each processor, but at most 4: one reader keeps no more busy, and
 	// each takes some 20 MiB. Transfers is how many objects are sent or fetched at
-	// once; 0 means 4. Memory bounds the bytes of parts in flight; 0 means 48
+	// once, where Place does not tell; 0 means 4. Memory bounds the bytes of parts in flight; 0 means 48
 	// MiB.
 	Workers, Transfers int
 	Memory             int64
@@ -112,11 +115,10 @@ type Config struct {
 type Engine struct {
 	cfg Config
 
-	connecting chan struct{} // holds a token while nobody connects
+	connection atomic.Pointer[connection]
 	asking     chan struct{} // holds a token for each question under way; see ask
 	checking   chan struct{} // holds a token while something is verified
 	browsing   chan struct{} // holds a token for each browser
-	cloud      atomic.Pointer[cloud.Cloud]
 
 	mu   sync.Mutex
 	gone map[string]bool // ids of bases that the cloud does not have any more
@@ -154,19 +156,24 @@ func New(cfg Config) *Engine {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
+	if cfg.Place == nil {
+		cfg.Place = func() Place { return Place{} }
+	}
+	if cfg.Changed == nil {
+		cfg.Changed = func() {}
+	}
 	if cfg.Step == nil {
 		cfg.Step = func(_ string, do func() error) error { return do() }
 	}
 	e := &Engine{
-		cfg:        cfg,
-		connecting: make(chan struct{}, 1),
-		asking:     make(chan struct{}, questions),
-		checking:   make(chan struct{}, 1),
-		browsing:   make(chan struct{}, browsers),
-		gone:       map[string]bool{},
-		bad:        map[string]bool{},
+		cfg:      cfg,
+		asking:   make(chan struct{}, questions),
+		checking: make(chan struct{}, 1),
+		browsing: make(chan struct{}, browsers),
+		gone:     map[string]bool{},
+		bad:      map[string]bool{},
 	}
-	e.connecting <- struct{}{}
+	e.connection.Store(newConnection(nil))
 	return e
 }
 
@@ -225,47 +232,6 @@ func askFor[T any](ctx context.Context, e *Engine, patience time.Duration, fn fu
 		}
 	}
 	return none, context.Cause(ctx)
-}
-
-// Connect opens the cloud unless it is open. When ctx ends before that, the cause
-// of ctx is returned, at once.
-func (e *Engine) Connect(ctx context.Context) (*cloud.Cloud, error) {
-	if c := e.cloud.Load(); c != nil {
-		return c, nil
-	}
-	return ask(ctx, e, func() (*cloud.Cloud, error) {
-		select {
-		case <-e.connecting:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-		defer func() { e.connecting <- struct{}{} }()
-		if c := e.cloud.Load(); c != nil {
-			return c, nil
-		}
-		c, err := e.cfg.Connect(ctx)
-		if err == nil {
-			e.cloud.Store(c)
-		}
-		return c, err
-	})
-}
-
-// Ready opens the cloud unless it is open, or returns why that is not possible.
-func (e *Engine) Ready(ctx context.Context) error {
-	_, err := e.Connect(ctx)
-	return err
-}
-
-// lost has the next operation connect anew when this connection is of no more
-// use.
-func (e *Engine) lost(err error) error {
-	switch cairn.CodeOf(err) {
-	case cairn.CodeBucketMissing, // as with a disk that was taken away
-		cairn.CodeNoCredentials, cairn.CodeKeyUnknown, cairn.CodeRefused, cairn.CodeExpired, cairn.CodeDenied: // there may be others by now
-		e.cloud.Store(nil)
-	}
-	return err
 }
 
 // List returns the backups of whole databases in the cloud, newest first. As all
@@ -388,56 +354,6 @@ func (e *Engine) Last(ctx context.Context) (last cairn.Base, changes int64, ok b
 	}
 	changes, err = e.cfg.Database.CountChanges(ctx, bases[i].Revision)
 	return bases[i], changes, err == nil, err
-}
-
-// Connected returns the id of the cloud; ok is false while it is not open. It
-// looks at nothing.
-func (e *Engine) Connected() (cloud string, ok bool) {
-	c := e.cloud.Load()
-	if c == nil {
-		return "", false
-	}
-	return c.ID(), true
-}
-
-// statusTime bounds how long a question for the status may take.
-const statusTime = 5 * time.Second
-
-// Cloud describes the cloud. It looks into the bucket, for at most five seconds.
-func (e *Engine) Cloud(ctx context.Context) cairn.CloudStatus {
-	st := cairn.CloudStatus{URL: e.cfg.URL, Local: e.cfg.Local, State: cairn.CloudReady}
-	ctx, cancel := context.WithTimeoutCause(ctx, statusTime, &cairn.Error{
-		Code:    cairn.CodeCloudLost,
-		Message: "The cloud did not answer within five seconds.",
-		Hint:    "See whether its store can be reached, then ask again.",
-	})
-	defer cancel()
-	c, err := e.Connect(ctx)
-	if err == nil {
-		st.ID = c.ID()
-		var l listing
-		l, err = e.list(ctx, c)
-		st.Backups, st.Unreadable, err = int64(len(l.backups)), l.unreadable, e.lost(err)
-	}
-	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	switch cairn.CodeOf(err) {
-	case "":
-	case cairn.CodeCloudLocked, cairn.CodeKeyWrong, cairn.CodePassphraseWrong:
-		st.State = cairn.CloudLocked
-	default:
-		st.State = cairn.CloudUnavailable
-	}
-	if err != nil {
-		st.Problem = problem(err)
-	}
-	if st.ID != "" {
-		if st.Made, err = e.cfg.Device.BackupsMade(ctx, st.ID); err != nil {
-			e.cfg.Log.Warn("the number of backups made here cannot be read", "err", err)
-		}
-	}
-	return st
 }
 
 // problem returns what a person may know of an error.

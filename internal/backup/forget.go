@@ -99,7 +99,7 @@ func (e *Engine) ofDevice(backups []cairn.DatedBackup, o cairn.ForgetOptions) (f
 func (e *Engine) forget(ctx context.Context, decisions []cairn.Decision) error {
 	var g errgroup.Group
 	var failed atomic.Bool
-	g.SetLimit(e.cfg.Transfers)
+	g.SetLimit(e.transfers())
 	for i := range slices.Backward(decisions) {
 		d := &decisions[i]
 		if d.Keep {

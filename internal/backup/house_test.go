@@ -103,7 +103,7 @@ func (h *house) newEngine() *backup.Engine {
 		Device:   h.device,
 		Connect: func(ctx context.Context) (*cloud.Cloud, error) {
 			cfg := cloud.Config{
-				Bucket: h.bucket, URL: "memory", Keys: &keys.Store{Dir: filepath.Join(h.dir, "keys"), Step: h.do},
+				Bucket: h.bucket, URL: "memory", Keys: &keys.Store{Dir: filepath.Join(h.dir, "keys"), Log: slog.New(slog.DiscardHandler), Step: h.do},
 				Known: h.cloud, Cache: h.device, Log: slog.New(slog.DiscardHandler), WorkFactor: 1,
 			}
 			if h.tune != nil {
@@ -115,7 +115,7 @@ func (h *house) newEngine() *backup.Engine {
 			}
 			return c, err
 		},
-		URL:      "memory",
+		Place:    func() backup.Place { return backup.Place{URL: "memory"} },
 		Spool:    filepath.Join(h.dir, "spool"),
 		Version:  "0.1.0",
 		Platform: "LINUX",

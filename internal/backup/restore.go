@@ -241,7 +241,7 @@ func (e *Engine) download(ctx context.Context, c *cloud.Cloud, parts [][]segment
 	forObjects := in.memory / 4
 	forRows := in.memory - forObjects
 	compressed, plain := semaphore.NewWeighted(forObjects), semaphore.NewWeighted(forRows)
-	transfers := semaphore.NewWeighted(int64(e.cfg.Transfers))
+	transfers := semaphore.NewWeighted(int64(e.transfers()))
 	objects, buffers := newPool(), newPool()
 	arriving, decoding := make(chan *fetched, 64), make(chan *fetched, 64) // in order
 

@@ -166,7 +166,7 @@ func (u *upload) run(ctx context.Context, read read) error {
 		u.outbox.open()
 		return nil
 	}))
-	for range u.e.cfg.Transfers {
+	for range u.e.transfers() {
 		group.Go(guarded(u.send))
 	}
 	stop := context.AfterFunc(ctx, u.outbox.stop)
