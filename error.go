@@ -29,9 +29,10 @@ const (
 	CodeSignedOut       Code = "signed_out"          // the user is not signed in
 	CodeNoCloud         Code = "no_cloud"            // no cloud is connected
 	CodeCloudLocked     Code = "cloud_locked"        // the cloud's key is not on this device
-	CodeKeyWrong        Code = "key_wrong"           // the key that was supplied is not the cloud's
-	CodePassphraseWrong Code = "passphrase_wrong"    // it is none of the cloud's
-	CodeCloudNotFound   Code = "cloud_not_found"     // there is no cloud where one is expected
+	CodeKeyWrong        Code = "key_wrong"           // the key that was given is not that of the cloud
+	CodeKeyNeeded       Code = "key_needed"          // nothing else may open the cloud than the key that would go
+	CodePassphraseWrong Code = "passphrase_wrong"    // no passphrase of the cloud is the one that was given
+	CodeCloudNotFound   Code = "cloud_not_found"     // there is no cloud in the place
 	CodeNotCloud        Code = "not_a_cloud"         // the place for a cloud holds something else
 	CodeNoCredentials   Code = "credentials_missing" // there are none for the store
 	CodeKeyUnknown      Code = "access_key_unknown"  // the store does not know it

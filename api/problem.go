@@ -49,6 +49,7 @@ var statuses = map[cairn.Code]int{
 	cairn.CodeCloudLocked:     http.StatusNetworkAuthenticationRequired,
 	cairn.CodeKeyWrong:        http.StatusNetworkAuthenticationRequired,
 	cairn.CodePassphraseWrong: http.StatusNetworkAuthenticationRequired,
+	cairn.CodeKeyNeeded:       http.StatusConflict,
 	cairn.CodeCloudNotFound:   http.StatusNotFound,
 	cairn.CodeRefused:         http.StatusNetworkAuthenticationRequired,
 	cairn.CodeNoCredentials:   http.StatusNetworkAuthenticationRequired,

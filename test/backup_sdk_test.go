@@ -4,8 +4,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"cairn/test/harness"
 )
 
@@ -23,24 +21,4 @@ func TestSDKBackups(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestSDKLockedCloud runs the SDK on a daemon that has a cloud without its key.
-func TestSDKLockedCloud(t *testing.T) {
-	t.Parallel()
-	sdk := installSDK(t)
-	eachCloud(t, func(t *testing.T, cloud place) {
-		t.Parallel()
-		if err := cloud.serve(t, harness.Options{}).Stop(); err != nil {
-			t.Fatal(err)
-		}
-		before := snapshot(t, cloud.dir)
-		v := harness.NewValidator(t, cloud.serve(t, harness.Options{}).URL)
-		if err := nodeTest(t, filepath.Join(sdk, "backup_locked.mjs"), v.URL); err != nil {
-			t.Error(err)
-		}
-		if diff := cmp.Diff(before, snapshot(t, cloud.dir)); diff != "" || len(before) != 1 {
-			t.Errorf("the cloud held %d objects and was changed (-before +after):\n%s", len(before), diff)
-		}
-	})
 }

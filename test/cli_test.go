@@ -49,7 +49,7 @@ func TestScript(t *testing.T) {
 
 // TestScriptS3 runs those about backups with a cloud on S3.
 func TestScriptS3(t *testing.T) {
-	runScripts(t, true, "backup", "backup_devices", "backup_lost", "backup_pick", "prune")
+	runScripts(t, true, "backup", "backup_devices", "backup_lost", "backup_pick", "clouds", "prune")
 }
 
 // runScripts runs scripts by their names, or all.

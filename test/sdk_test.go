@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -144,9 +145,15 @@ func npm(folder string, args ...string) error {
 // it prints.
 func node(t *testing.T, url string, args ...string) (stdout []byte, err error) {
 	t.Helper()
+	return nodeIn(t, nil, url, args...)
+}
+
+// nodeIn is node with more in its environment.
+func nodeIn(t *testing.T, env []string, url string, args ...string) (stdout []byte, err error) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "node", args...)
 	cmd.Dir = filepath.Join(harness.Root(t), "test", "sdk")
-	cmd.Env = append(os.Environ(), "CAIRN_URL="+url, "NODE_OPTIONS=")
+	cmd.Env = slices.Concat(os.Environ(), []string{"CAIRN_URL=" + url, "NODE_OPTIONS="}, env)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	stdout, err = cmd.Output()
@@ -157,11 +164,11 @@ func node(t *testing.T, url string, args ...string) (stdout []byte, err error) {
 }
 
 // nodeTest runs a file of tests and returns an error, with what node printed,
-// unless there are some and all of them pass.
-func nodeTest(t *testing.T, file, url string) error {
+// unless there are some and all of them pass. env is added to its environment.
+func nodeTest(t *testing.T, file, url string, env ...string) error {
 	t.Helper()
 	// Node 20 has a WebSocket, but only for those who ask for it.
-	out, err := node(t, url, "--experimental-websocket", "--test", "--test-reporter=tap", file)
+	out, err := nodeIn(t, env, url, "--experimental-websocket", "--test", "--test-reporter=tap", file)
 	if err != nil {
 		return err
 	}

@@ -7,10 +7,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
+	"filippo.io/age"
 	"github.com/spf13/cobra"
 
 	"cairn"
@@ -19,7 +20,10 @@ import (
 )
 
 func cloudCommand() *cobra.Command {
-	return groupCommand("cloud", "look after the place where backups are", checkCommand(), cloudKeyCommand(), cloudPruneCommand())
+	return groupCommand("cloud", "look after the place where backups are",
+		cloudConnectCommand(), cloudDisconnectCommand(), cloudStatusCommand(), cloudListCommand(),
+		cloudKeyCommand(), cloudKitCommand(), cloudPassphraseCommand(), cloudUnlockCommand(), cloudLockCommand(),
+		checkCommand(), cloudPruneCommand())
 }
 
 // cloudKeyCommand prints a secret, so it reads the data folder, where only its
@@ -35,7 +39,11 @@ without it nobody can.`,
 		Args: takes("[CLOUD]"),
 	}
 	data, asJSON := dataFlag(cmd), jsonFlag(cmd)
+	store := cmd.Flags().String("store", "", "do not print it, but have it kept in this `place`: keychain (of the operating system) or file")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if *store != "" {
+			return moveKey(cmd, *data, args, cairn.KeyPlace(*store))
+		}
 		dir, id, err := wantedKey(cmd.Context(), *data, args)
 		if err != nil {
 			return err
@@ -79,7 +87,7 @@ func wantedKey(ctx context.Context, data location, args []string) (dir, id strin
 	if running && st.Cloud.ID != "" {
 		return dir, st.Cloud.ID, nil
 	}
-	ids, err := keyIDs(dir)
+	ids, err := keyStore(dir).IDs()
 	switch {
 	case err != nil:
 		return "", "", err
@@ -122,41 +130,57 @@ func kept(ids []string) string {
 	return " There are keys of " + strings.Join(ids, ", ") + "."
 }
 
-// keyIDs returns the ids of the clouds that a data folder holds keys of.
-func keyIDs(dir string) (ids []string, err error) {
-	folder := filepath.Join(dir, keysFolder)
-	entries, err := os.ReadDir(folder)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, cairn.FileError("reading", folder, err)
+// moveKey has the daemon keep the key of its cloud somewhere else: what it cannot
+// read there itself would lock it out.
+func moveKey(cmd *cobra.Command, data location, args []string, to cairn.KeyPlace) error {
+	if len(args) > 0 {
+		return usageError{errors.New("--store is for the cloud that the daemon uses, and takes no CLOUD")}
 	}
-	for _, e := range entries {
-		if e.Type().IsRegular() && cairn.ValidateID(e.Name()) == nil && filepath.Ext(e.Name()) == "" {
-			ids = append(ids, e.Name())
-		}
+	c, err := daemon(cmd.Context(), data)
+	if err != nil {
+		return err
 	}
-	return ids, nil
+	if err := c.MoveKey(cmd.Context(), to); err != nil {
+		return err
+	}
+	where := "in a file in the data folder"
+	if to == cairn.KeyInKeychain {
+		where = "in the keychain of this computer"
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "the key is kept %s\n", where)
+	return err
 }
 
-// keyText returns the key file of a cloud, as it is in the data folder.
+// keyText returns the key of a cloud as a key file, that of the data folder if it has
+// one.
 func keyText(data, cloudID string) (string, error) {
+	identity, err := storedKey(data, cloudID)
+	if err != nil {
+		return "", err
+	}
+	path := keyStore(data).Path(cloudID)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) { // it is in the keychain
+		return string(keys.Text(cloudID, identity, time.Now())), nil
+	}
+	return string(text), cairn.FileError("reading", path, err)
+}
+
+// storedKey returns the key of a cloud that a data folder has.
+func storedKey(data, cloudID string) (*age.X25519Identity, error) {
 	unknown := &cairn.Error{
 		Code:    cairn.CodeGone,
 		Message: "The data folder " + data + " holds no key of a cloud " + cairn.Quote(cloudID) + ".",
 		Hint:    "The id of a cloud stands in its cairn.json. Without it, the key of the cloud in use is printed.",
 	}
 	if cairn.ValidateID(cloudID) != nil {
-		return "", unknown
+		return nil, unknown
 	}
-	path := filepath.Join(data, keysFolder, cloudID)
-	_, err := keys.Read(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", unknown
+	identity, err := keyStore(data).Load(cloudID)
+	if err == nil && identity == nil {
+		err = unknown
 	}
-	if err != nil {
-		return "", err
-	}
-	text, err := os.ReadFile(path)
-	return string(text), cairn.FileError("reading", path, err)
+	return identity, err
 }
 
 // toldSuffix follows the name of a key file in that of an empty one: the user has
@@ -172,17 +196,17 @@ func adviseAfterCreate(c call) error {
 		return nil // the backup is made; that was the question
 	}
 	if st.Cloud.Local {
-		_, err = fmt.Fprintln(c.err, "note: this backup is on this computer only; cairn serve --cloud PLACE keeps backups elsewhere, in a folder or a bucket")
+		_, err = fmt.Fprintln(c.err, "note: this backup is on this computer only; cairn cloud connect URL --create backs up to another place, a folder or a bucket")
 		return err
 	}
 	if cairn.ValidateID(st.Cloud.ID) != nil {
 		return nil // not known now; the next backup will do
 	}
-	told := filepath.Join(st.Data, keysFolder, st.Cloud.ID) + toldSuffix
+	told := keyStore(st.Data).Path(st.Cloud.ID) + toldSuffix
 	if _, err := os.Lstat(told); err == nil {
 		return nil
 	}
-	_, err = fmt.Fprintf(c.err, "note: nobody can read these backups without their key; keep a copy of it where the loss of this computer does not reach it: cairn cloud key %s%s > FILE\n", st.Cloud.ID, dataArgument(st.Data))
+	_, err = fmt.Fprintf(c.err, "note: nobody can read these backups without their key; keep a copy of it where the loss of this computer does not reach it: cairn cloud recovery-kit prints it, or cairn cloud key %s%s > FILE\n", st.Cloud.ID, dataArgument(st.Data))
 	if err == nil {
 		_ = os.WriteFile(told, nil, 0o600) // where it cannot be noted, it is said again
 	}

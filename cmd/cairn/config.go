@@ -11,6 +11,7 @@ import (
 
 	"cairn"
 	"cairn/internal/config"
+	"cairn/internal/connection"
 	"cairn/internal/schedule"
 )
 
@@ -59,7 +60,7 @@ func checks() map[string]func(config.Config) error {
 		"cloud": func(c config.Config) error {
 			dir, err := absolute(c.Data)
 			if err == nil {
-				_, err = parsePlace(c.Cloud, dir)
+				_, err = connection.Parse(c.Cloud, dir)
 			}
 			return err
 		},
@@ -177,8 +178,8 @@ func settingsOf(l *config.Loaded) (all []setting) {
 			s.Value = dir
 		case key.Name == "cloud":
 			s.Value = "" // what cannot be read may hold a secret
-			if p, err := parsePlace(l.Cloud, dir); err == nil {
-				s.Value = p.url
+			if p, err := connection.Parse(l.Cloud, dir); err == nil {
+				s.Value = p.URL()
 			}
 		}
 		all = append(all, s)

@@ -1,209 +1,235 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"os"
-	"path/filepath"
-	"runtime"
-	"time"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
 
 	"cairn"
-	"cairn/internal/asset"
-	"cairn/internal/backup"
-	"cairn/internal/bucket"
-	"cairn/internal/bucket/folder"
-	"cairn/internal/cloud"
-	"cairn/internal/durable"
-	"cairn/internal/jobs"
-	"cairn/internal/keys"
+	"cairn/api"
+	"cairn/internal/connection"
 )
 
-// openCloud makes the engine and the jobs, and connects to the cloud. A cloud
-// that cannot be used now does not keep the documents from being served; one
-// that can never be is refused.
-func (d *daemonProcess) openCloud(ctx context.Context) error {
-	folder := filepath.Join(d.dir, keysFolder)
-	if err := durable.MkdirAll(folder); err != nil {
-		return cairn.FileError("creating", folder, err)
-	}
-	if _, err := durable.RemoveTemps(folder); err != nil {
-		return cairn.FileError("tidying", folder, err)
-	}
-	d.engine = backup.New(backup.Config{
-		Database:  d.database,
-		Device:    d.device,
-		Connect:   d.connect,
-		URL:       d.place.url,
-		Local:     d.place.local,
-		Spool:     filepath.Join(d.dir, spoolFolder),
-		Transfers: d.place.transfers(),
-		Version:   backupVersion(version),
-		Platform:  cairn.Platform(runtime.GOOS),
-		Browse:    browse,
-		Log:       d.log,
-	})
-	d.jobs = jobs.New(jobs.Config{Engine: d.engine, History: d.device, Ended: d.ended, Log: d.log})
-	if err := d.connectFirst(ctx); err != nil {
-		e, ok := errors.AsType[*cairn.Error](err)
-		if !ok || e.Code == cairn.CodeNotCloud {
+func cloudConnectCommand() *cobra.Command {
+	var create bool
+	var opens opener
+	cmd := clientCommand("connect [URL]", "back up to another cloud from now on, or to the one that was disconnected", takes("[URL]"), func(c call) error {
+		request, err := opens.request(c)
+		if err != nil {
 			return err
 		}
-		d.log.Warn("backups are not possible now", "cloud", d.place.url, "why", e.Message, "hint", e.Hint, "err", e.Err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, connectTime) // it may ask the cloud
-	defer cancel()
-	if err := d.jobs.Recover(ctx); err != nil {
-		d.log.Warn("the history of backups and restorations cannot be read", "err", err)
-	}
-	return nil
-}
-
-// connectTime is how long the start waits for a cloud. A folder on a server that
-// is gone may never answer, and the documents do not need it.
-const connectTime = 5 * time.Second
-
-// connectFirst connects to the cloud, and leaves it to itself when that takes
-// long.
-func (d *daemonProcess) connectFirst(ctx context.Context) error {
-	ended := make(chan error, 1)
-	go func() {
-		_, err := d.engine.Connect(ctx)
-		ended <- err
-	}()
-	select {
-	case err := <-ended:
-		return err
-	case <-time.After(connectTime):
-		return &cairn.Error{
-			Code:    cairn.CodeCloudLost,
-			Message: "The cloud " + d.place.url + " has not answered yet.",
-			Hint:    "The documents are served meanwhile; cairn status says when it has.",
+		request.Create = create
+		if len(c.args) == 1 {
+			if request.URL, err = placeURL(c, c.args[0]); err != nil {
+				return err
+			}
 		}
-	}
-}
-
-// staleAfter is when an unfinished file in the folder of a cloud can be no one's
-// that still writes it.
-const staleAfter = 24 * time.Hour
-
-// connect opens the cloud. A folder that held a cloud before is never made anew:
-// it may be on a disk that is not mounted.
-func (d *daemonProcess) connect(ctx context.Context) (*cloud.Cloud, error) {
-	known, err := d.device.KnownCloud(ctx, d.place.key)
-	if err != nil {
-		return nil, err
-	}
-	open := d.openFolder
-	if d.place.path == "" {
-		open = d.openBucket
-	}
-	store, err := open(ctx, known)
-	if err != nil {
-		d.metrics.Connected(err)
-		return nil, err
-	}
-	c, err := cloud.Open(ctx, cloud.Config{
-		Bucket:   bucket.Retry(bucket.Meter(store.bucket, d.metrics), bucket.Policy{}),
-		URL:      d.place.url,
-		Keys:     &keys.Store{Dir: filepath.Join(d.dir, keysFolder), Log: d.log},
-		Identity: d.identity,
-		Known:    known,
-		Expected: d.expectsCloud(),
-		Foreign:  store.foreign,
-		Outer:    store.outer,
-		Cache:    d.device,
-		Log:      d.log,
+		return connect(c, request, &opens)
 	})
-	if e, ok := errors.AsType[*cairn.Error](err); ok && e.Code == cairn.CodeCloudNotFound {
-		missing := *e // the operations on backups declare no 404
-		missing.Code = cairn.CodeBucketMissing
-		return nil, &missing
+	cmd.Long = `Connects the daemon to the cloud at URL: a folder, s3://BUCKET/PREFIX,
+gs://BUCKET/PREFIX, or azblob://CONTAINER/PREFIX?storage_account=ACCOUNT. Without URL,
+to the one that was disconnected. Credentials for a bucket are those of the daemon.
+
+A cloud that is there already is opened by its key or a passphrase, unless this
+device has the key. Connecting sends and deletes nothing; --create makes a cloud of an
+empty place. The clouds that were used before can be connected again at any time.`
+	cmd.Flags().BoolVar(&create, "create", false, "make a cloud where there is none")
+	opens.flags(cmd)
+	return cmd
+}
+
+func cloudUnlockCommand() *cobra.Command {
+	var opens opener
+	cmd := clientCommand("unlock", "give the key or a passphrase of a cloud that is locked on this device", takes(), func(c call) error {
+		request, err := opens.request(c)
+		if err != nil {
+			return err
+		}
+		return connect(c, request, &opens)
+	})
+	opens.flags(cmd)
+	return cmd
+}
+
+// connect connects a cloud. On a terminal it asks for the passphrase of one that is
+// locked.
+func connect(c call, r cairn.CloudRequest, opens *opener) error {
+	connected, err := c.client.ConnectCloud(c.ctx, r)
+	if cairn.CodeOf(err) == cairn.CodeCloudLocked && r.Key.IsZero() && r.Passphrase.IsZero() && onTerminal(c.in) {
+		fmt.Fprintf(c.err, "%s\n", phrase(messageOf(err)))
+		if r.Passphrase, err = askSecret(c, "passphrase: "); err != nil {
+			return err
+		}
+		connected, err = c.client.ConnectCloud(c.ctx, r)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if d.connected != "" && d.connected != c.ID() {
-		return nil, &cairn.Error{
-			Code:    cairn.CodeBucketMissing,
-			Message: "At " + d.place.url + " is another cloud, " + c.ID() + ", than this daemon began with, " + d.connected + ".",
-			Hint:    cloud.Whereabouts(d.place.url) + " To go on with the other cloud, start cairn again.",
-		}
+	if c.json {
+		return printJSON(c.out, connected)
 	}
-	// What a crash left half written is nobody's after a day, on whichever
-	// device it was; in the data folder, which is locked, at the start.
-	age := staleAfter
-	if d.place.local && d.connected == "" {
-		age = 0
+	if _, err := fmt.Fprintf(c.out, "connected to %s\n", printable(connected.URL)); err != nil {
+		return err
 	}
-	d.connected = c.ID()
-	if _, err := store.tidy(ctx, age); err != nil {
-		d.log.Warn("unfinished files of earlier runs could not be removed", "cloud", d.place.url, "err", err)
+	if connected.Local {
+		_, err = fmt.Fprintln(c.err, "note: backups there are on this computer only")
 	}
-	if c.ID() != known {
-		if err := d.device.SetKnownCloud(ctx, d.place.key, c.ID()); err != nil {
-			return nil, err
-		}
-	}
-	return c, nil
+	return err
 }
 
-// A store is an open bucket, and what else its driver can do.
-type store struct {
-	bucket  bucket.Bucket
-	foreign func(context.Context) (string, error)
-	outer   []cloud.Place
-	tidy    func(ctx context.Context, age time.Duration) (removed int, err error)
+// An opener is what opens a cloud, as flags tell it.
+type opener struct{ key, passphrase string }
+
+func (o *opener) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.key, "key", "", "`file` with the key of the cloud, as cairn cloud key prints it")
+	cmd.Flags().StringVar(&o.passphrase, "passphrase-file", "", "`file` with a passphrase of the cloud; - is standard input")
 }
 
-// expectsCloud reports whether there must be a cloud in the place: whoever gives its
-// key has seen it, and may have mistyped the place.
-func (d *daemonProcess) expectsCloud() bool { return d.identity != nil && d.place.given }
+// request reads what the flags name.
+func (o *opener) request(c call) (r cairn.CloudRequest, err error) {
+	if o.key != "" && o.passphrase != "" {
+		return r, usageError{fmt.Errorf("--key and --passphrase-file are both given, and one is enough")}
+	}
+	if o.key != "" {
+		r.Key, err = secretFile(c, o.key)
+	}
+	if o.passphrase != "" {
+		r.Passphrase, err = passphraseFile(c, o.passphrase)
+	}
+	return r, err
+}
 
-// openFolder opens the folder of the cloud. It makes the default one, and the
-// last part of one that was given. Where a cloud is expected, the folder must be
-// there.
-func (d *daemonProcess) openFolder(ctx context.Context, known string) (store, error) {
-	path := d.place.path
-	if info, err := os.Stat(path); err == nil && !info.IsDir() && known == "" {
-		return store{}, &cairn.Error{
-			Code:    cairn.CodeNotCloud,
-			Message: d.place.url + " is a file, and a cloud is a folder.",
-			Hint:    "Choose an empty folder with --cloud. Nothing was written.",
-		}
-	}
-	open := folder.Create
-	if known != "" || d.expectsCloud() {
-		open = folder.Open
-	} else if _, err := os.Stat(filepath.Dir(path)); d.place.given && errors.Is(err, os.ErrNotExist) {
-		return store{}, &cairn.Error{
-			Code:    cairn.CodeBucketMissing,
-			Message: "The folder " + filepath.Dir(path) + ", in which the cloud should be, is not there.",
-			Hint:    "Is the disk mounted, and the path right? If so, make the folder, then try again.",
-			Err:     err,
-		}
-	}
-	b, err := open(path)
+// placeURL returns the URL of a place that may be a path, which is relative to where
+// the command runs.
+func placeURL(c call, given string) (string, error) {
+	d, err := c.client.Daemon(c.ctx)
 	if err != nil {
-		return store{}, cloud.Failure(ctx, d.place.url, err)
+		return "", err
 	}
-	var outer []cloud.Place
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real // it is inside of what is above it there
+	place, err := connection.Parse(given, d.Data)
+	if err != nil {
+		return "", usageError{err}
 	}
-	for at := path; known == "" && at != filepath.Dir(at); {
-		at = filepath.Dir(at)
-		if b, err := folder.Open(at); err == nil { // or nobody can look there
-			outer = append(outer, cloud.Place{URL: folderURL(at), Bucket: b})
-		}
-	}
-	return store{b, b.Foreign, outer, b.Tidy}, nil
+	return place.URL(), nil
 }
 
-// browse finds what a person looks for a document by.
-func browse(collection string, json []byte) (name, language, created string) {
-	if collection != cairn.CollectionAssets {
-		return "", "", ""
+func cloudDisconnectCommand() *cobra.Command {
+	cmd := clientCommand("disconnect", "make no backups until a cloud is connected again", takes(), func(c call) error {
+		if err := c.client.DisconnectCloud(c.ctx); err != nil {
+			return err
+		}
+		if c.json {
+			return printJSON(c.out, map[string]bool{"disconnected": true})
+		}
+		_, err := fmt.Fprintln(c.out, "disconnected; backups, documents and the key stay, and cairn cloud connect goes on")
+		return err
+	})
+	return cmd
+}
+
+func cloudListCommand() *cobra.Command {
+	return clientCommand("list", "list the clouds that this device has used", takes(), func(c call) error {
+		list, err := c.client.Clouds(c.ctx)
+		if err != nil {
+			return err
+		}
+		if c.json {
+			return printJSON(c.out, api.Connections{Clouds: list})
+		}
+		var rows [][]string
+		for _, one := range list {
+			mark, seen := "", "never opened"
+			switch {
+			case one.Disconnected:
+				mark = "(off)"
+			case one.Current:
+				mark = "in use"
+			}
+			if one.Seen != "" {
+				seen = "opened " + localTime(one.Seen)
+			}
+			rows = append(rows, []string{mark, one.URL, keyPlaceText(one), counted(one.BackupsMade, "backup") + " made here", seen})
+		}
+		return printTable(c.out, rows)
+	})
+}
+
+// keyPlaceText says where the key of a cloud is.
+func keyPlaceText(c api.Connection) string {
+	switch c.Key {
+	case cairn.KeyInFile:
+		return "key in a file"
+	case cairn.KeyInKeychain:
+		return "key in the keychain"
 	}
-	return asset.Browse(json)
+	return "no key here"
+}
+
+func cloudStatusCommand() *cobra.Command {
+	return clientCommand("status", "say which cloud is used, whether it can be, and what opens it", takes(), func(c call) error {
+		d, err := c.client.Cloud(c.ctx)
+		if err != nil {
+			return err
+		}
+		if c.json {
+			return printJSON(c.out, d)
+		}
+		return printCloud(c.out, d)
+	})
+}
+
+func printCloud(w io.Writer, d api.CloudDetails) error {
+	state := string(d.Status.State)
+	if p := d.Status.Problem; p != nil {
+		state += ": " + phrase(p.Detail)
+		if p.Hint != "" {
+			state += "\n             hint: " + phrase(p.Hint)
+		}
+	}
+	place := printable(d.Connection.URL)
+	if d.Connection.Local {
+		place += " (on this computer only; cairn cloud connect URL --create backs up elsewhere)"
+	}
+	id := printable(d.Connection.ID)
+	if id == "" {
+		id = "not known"
+	}
+	backups, passphrases, kit := "not known", "not known", "not acknowledged; cairn cloud recovery-kit prints one"
+	if d.Status.State == cairn.CloudReady {
+		backups = fmt.Sprintf("%d", d.Status.Backups)
+	}
+	if d.Passphrases != nil {
+		passphrases = fmt.Sprintf("%d", *d.Passphrases)
+	}
+	if d.Connection.RecoveryKit != "" {
+		kit = "acknowledged " + localTime(d.Connection.RecoveryKit)
+	}
+	_, err := fmt.Fprintf(w, `cloud        %s
+id           %s
+state        %s
+backups      %s, %d made by this installation
+key          %s
+passphrases  %s
+kit          %s
+`, place, id, state, backups, d.Connection.BackupsMade, keyPlaceText(d.Connection), passphrases, kit)
+	return err
+}
+
+func cloudLockCommand() *cobra.Command {
+	cmd := clientCommand("lock", "forget the key of the cloud on this device", takes(), func(c call) error {
+		if err := c.client.LockCloud(c.ctx); err != nil {
+			return err
+		}
+		if c.json {
+			return printJSON(c.out, map[string]bool{"locked": true})
+		}
+		_, err := fmt.Fprintln(c.out, "locked; cairn cloud unlock opens it again")
+		return err
+	})
+	cmd.Long = `Removes the key of the cloud from this device: backups can neither be made nor read
+here until cairn cloud unlock is given the key or a passphrase. It is refused while
+nothing else is known to open the cloud: a passphrase, or a recovery kit that was
+acknowledged.`
+	return cmd
 }

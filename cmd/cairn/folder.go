@@ -19,8 +19,12 @@ import (
 	"cairn/internal/config"
 )
 
-// urlFile in the data folder holds the first address of the running daemon.
-const urlFile = "url"
+// What is in the data folder besides the files of packages.
+const (
+	urlFile     = "url"  // the first address of the running daemon
+	keysFolder  = "keys" // of clouds
+	spoolFolder = "spool"
+)
 
 // A location is where a command finds the data folder: what --data and --config
 // name, or "".

@@ -85,8 +85,8 @@ func newBar(w io.Writer, what string, all int) *progressbar.ProgressBar {
 }
 
 // onTerminal reports whether w is a terminal, where a bar can move.
-func onTerminal(w io.Writer) bool {
-	f, ok := w.(interface{ Fd() uintptr })
+func onTerminal(stream any) bool {
+	f, ok := stream.(interface{ Fd() uintptr })
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 

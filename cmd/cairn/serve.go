@@ -23,6 +23,7 @@ import (
 	"cairn/internal/asset"
 	"cairn/internal/backup"
 	"cairn/internal/config"
+	"cairn/internal/connection"
 	"cairn/internal/database"
 	"cairn/internal/device"
 	"cairn/internal/durable"
@@ -65,14 +66,9 @@ file; cairn config check shows what is in force.`,
 		if err != nil {
 			return err
 		}
-		where, err := parsePlace(settings.Cloud, dir)
-		if err != nil {
-			return err
-		}
 		d := daemonProcess{
 			dir:    dir,
 			config: settings.Config,
-			place:  where,
 			log:    slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: settings.LogLevel})),
 			stdout: cmd.OutOrStdout(),
 		}
@@ -94,7 +90,6 @@ file; cairn config check shows what is in force.`,
 type daemonProcess struct {
 	dir      string
 	config   config.Config
-	place    place
 	identity *age.X25519Identity // from --key; nil without
 	log      *slog.Logger
 	stdout   io.Writer
@@ -103,8 +98,8 @@ type daemonProcess struct {
 	device    *device.Device
 	database  *database.DB
 	engine    *backup.Engine
-	connected string       // id of the cloud that was opened first; the engine connects one at a time
-	bucket    remoteBucket // that was opened last, if the cloud is in one; the engine connects one at a time
+	clouds    *connection.Connections
+	user      httpapi.Signal // raised when something may have changed of the user
 	metrics   *metrics.Metrics
 	scheduler *schedule.Scheduler
 	jobs      *jobs.Jobs
@@ -142,6 +137,8 @@ func (d *daemonProcess) run(ctx context.Context) (err error) {
 		Documents: d.database,
 		Device:    d.device,
 		Backups:   d.engine,
+		Clouds:    d.clouds,
+		User:      &d.user,
 		Jobs:      d.jobs,
 		Retention: d.config.Retention.Keep,
 		Contents:  d.engine,
@@ -307,7 +304,7 @@ func (d *daemonProcess) drain(server *http.Server, handler *httpapi.Server, unsc
 	d.stuck = true
 	return errors.Join(err, &cairn.Error{
 		Code:    cairn.CodeInternal,
-		Message: "A backup, a restoration or a request did not end: the disk of the data folder or the cloud, " + d.place.url + ", does not answer. The daemon ends without it.",
+		Message: "A backup, a restoration or a request did not end: the disk of the data folder or the cloud, " + d.place().URL + ", does not answer. The daemon ends without it.",
 		Hint:    "Nothing that was acknowledged is lost: the next start does what a start after a crash does. See whether both can be reached.",
 	})
 }

@@ -21,7 +21,7 @@ type fakeCloud struct {
 	status    cairn.CloudStatus
 	last      *cairn.Base
 	changes   int64
-	connected string
+	connected string // guarded by mu
 	jobs      []cairn.Job
 	// working is called with the name of each piece of work before it is
 	// done, if it is not nil.
@@ -107,7 +107,18 @@ func (f *fakeCloud) Last(context.Context) (cairn.Base, int64, bool, error) {
 
 func (f *fakeCloud) Cloud(context.Context) cairn.CloudStatus { return f.status }
 func (f *fakeCloud) Ready(ctx context.Context) error         { return f.begin(ctx, "ready") }
-func (f *fakeCloud) Connected() (string, bool)               { return f.connected, f.connected != "" }
+
+func (f *fakeCloud) Connected() (string, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.connected, f.connected != ""
+}
+
+func (f *fakeCloud) setConnected(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.connected = id
+}
 
 // fakeJobs are the jobs of a fakeCloud.
 type fakeJobs struct{ f *fakeCloud }

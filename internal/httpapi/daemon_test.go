@@ -35,6 +35,7 @@ type daemon struct {
 	device *fakeDevice
 	log    *logbook
 	server *httpapi.Server
+	user   httpapi.Signal
 	// http holds answers to the specification.
 	http *http.Client
 	// wantErrors is how many entries the log has as errors.
@@ -73,6 +74,8 @@ func start(t *testing.T, changes ...func(*httpapi.Config)) *daemon {
 		Documents: d.db,
 		Device:    d.device,
 		Backups:   f,
+		Clouds:    &fakeClouds{f: f},
+		User:      &d.user,
 		Jobs:      fakeJobs{f},
 		Contents:  newContents(f),
 		Page:      page,

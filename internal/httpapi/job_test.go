@@ -116,7 +116,7 @@ func TestAllocation(t *testing.T) {
 		{"", true, nil, []any{}},
 		{cloud, true, nil, []any{}},
 	} {
-		f.connected = test.connected
+		f.setConnected(test.connected)
 		d.device.signedOut.Store(test.signedOut)
 		for name, got := range map[string]any{
 			"/user":    parsed(t, d.ok(d.get("/user")))["user"],

@@ -97,6 +97,9 @@ func (s *Server) watchCreation(w http.ResponseWriter, r *http.Request) error {
 			return nil
 		}
 	}
+	if err := s.cfg.Backups.Ready(r.Context()); err != nil {
+		return err
+	}
 	writeJSON(w, api.JSON, http.StatusOK, api.State{Status: api.StatusUnknown})
 	return nil
 }

@@ -49,13 +49,17 @@ type Device interface {
 	SetSignedIn(ctx context.Context, in bool) error
 }
 
-// Config is what a Server works with. Documents, Device, Backups, Jobs and Contents
-// are required.
+// Config is what a Server works with. Documents, Device, Backups, Clouds, Jobs and
+// Contents are required.
 type Config struct {
 	Documents Documents
 	Device    Device
 	Backups   Backups
+	Clouds    Clouds
 	Jobs      Jobs
+	// User is raised when something may have changed of the user: signed in or out,
+	// a cloud opened or lost. Nil means by the server itself alone.
+	User *Signal
 	// Retention are the rules of the configuration, for requests without any.
 	Retention cairn.Retention
 	Contents  Contents
@@ -140,6 +144,9 @@ func New(cfg Config) *Server {
 	}
 	if cfg.Pulse == 0 {
 		cfg.Pulse = 15 * time.Second
+	}
+	if cfg.User == nil {
+		cfg.User = new(Signal)
 	}
 	if cfg.Observe == nil {
 		cfg.Observe = func(string, int) {}

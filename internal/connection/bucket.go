@@ -1,12 +1,10 @@
-package main
+package connection
 
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"cairn/internal/bucket"
-	"cairn/internal/cloud"
 )
 
 // A remoteBucket is a bucket of a store on a network.
@@ -53,38 +51,10 @@ func (o *opensAt[L, B]) open(ctx context.Context) (remoteBucket, string, []outer
 }
 
 // bucketPlace reads the URL of a bucket.
-func bucketPlace[L bucketLocation[L], B remoteBucket](given string, parse func(string) (L, error), open func(context.Context, L) (B, error)) (place, error) {
+func bucketPlace[L bucketLocation[L], B remoteBucket](given string, parse func(string) (L, error), open func(context.Context, L) (B, error)) (Place, error) {
 	l, err := parse(given)
 	if err != nil {
-		return place{}, usageError{fmt.Errorf("the cloud %s: %w", shown(given), err)}
+		return Place{}, fmt.Errorf("the cloud %s: %w", shown(given), err)
 	}
-	return place{bucket: &opensAt[L, B]{l, open}, url: l.String(), key: l.Place(), given: true}, nil
-}
-
-// openBucket opens the bucket of the cloud. Credentials are read anew each time.
-func (d *daemonProcess) openBucket(ctx context.Context, _ string) (store, error) {
-	b, prefix, places, err := d.place.bucket.open(ctx)
-	if err != nil {
-		return store{}, cloud.Failure(ctx, d.place.url, err)
-	}
-	if d.bucket != nil {
-		d.bucket.Close() // what it was of use for is over
-	}
-	d.bucket = b
-	var outer []cloud.Place
-	for _, at := range places {
-		outer = append(outer, cloud.Place{URL: at.url, Bucket: bucket.Retry(bucket.Prefix(b, at.prefix), bucket.Policy{})})
-	}
-	return store{
-		bucket: bucket.Prefix(b, prefix),
-		foreign: func(ctx context.Context) (name string, err error) {
-			err = bucket.Try(ctx, bucket.Policy{}, func() error {
-				name, err = b.Foreign(ctx, prefix)
-				return err
-			})
-			return name, err
-		},
-		outer: outer,
-		tidy:  func(context.Context, time.Duration) (int, error) { return 0, nil }, // an object is there whole, or not
-	}, nil
+	return Place{bucket: &opensAt[L, B]{l, open}, url: l.String(), key: l.Place(), given: true}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"cairn"
 	"cairn/internal/backup"
 	"cairn/internal/cloud"
+	"cairn/internal/connection"
 )
 
 // TestConnectFirst has the start wait for a cloud for a bounded time only, and
@@ -32,7 +33,11 @@ func TestConnectFirst(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ended := make(chan struct{})
-				d := &daemonProcess{place: place{url: "file:///cloud"}}
+				clouds, err := connection.New(connection.Config{Data: t.TempDir(), Configured: "/cloud"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				d := &daemonProcess{clouds: clouds}
 				d.engine = backup.New(backup.Config{Connect: func(context.Context) (*cloud.Cloud, error) {
 					select { // deaf to its context, as the system is
 					case <-time.After(test.after):
@@ -41,7 +46,7 @@ func TestConnectFirst(t *testing.T) {
 					return new(cloud.Cloud), test.err
 				}})
 				start := time.Now()
-				err := d.connectFirst(t.Context())
+				err = d.connectFirst(t.Context())
 				if took := time.Since(start); took != test.took || cairn.CodeOf(err) != test.code {
 					t.Errorf("after %s: %v, want %q after %s", took, err, test.code, test.took)
 				}

@@ -1,9 +1,8 @@
 //go:build unix
 
-package main
+package connection
 
 import (
-	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -31,25 +30,25 @@ func TestParsePlace(t *testing.T) {
 		{"s3", here + "/s3", "file://" + here + "/s3", false},
 		{"a:b", here + "/a:b", "file://" + here + "/a:b", false},
 	} {
-		got, err := parsePlace(c.given, data)
+		got, err := Parse(c.given, data)
 		key := c.url
 		if c.local {
 			key = "data:" + strings.TrimPrefix(c.path, data+"/")
 		}
-		if want := (place{path: c.path, url: c.url, local: c.local, key: key, given: c.given != ""}); err != nil || got != want {
-			t.Errorf("parsePlace(%q) = %+v, %v; want %+v", c.given, got, err, want)
+		if want := (Place{path: c.path, url: c.url, local: c.local, key: key, given: c.given != ""}); err != nil || got != want {
+			t.Errorf("Parse(%q) = %+v, %v; want %+v", c.given, got, err, want)
 		}
 	}
 	for _, given := range []string{
 		"s3:bucket", "s3://b?x=y", "http://host/x", "file://host/share", "file:relative", "file:", "file:///a?b=c", "file:///a#b", "file:///%zz",
 		data, data + "/keys", data + "/keys/x", data + "/generations", "file://" + data + "/spool",
 	} {
-		got, err := parsePlace(given, data)
+		got, err := Parse(given, data)
 		if strings.Contains(given, "?") {
 			given, _, _ = strings.Cut(given, ":") // what is behind it may be a secret
 		}
-		if _, ok := errors.AsType[usageError](err); !ok || !strings.Contains(err.Error(), given) {
-			t.Errorf("parsePlace(%q) = %+v, %v; want an error of use that names it", given, got, err)
+		if err == nil || !strings.Contains(err.Error(), given) {
+			t.Errorf("Parse(%q) = %+v, %v; want an error that names it", given, got, err)
 		}
 	}
 }
@@ -60,8 +59,8 @@ func TestSecretPlace(t *testing.T) {
 		"s3://AKIA:abc/TOPSECRET@bucket/x", "s3://AKIA:TOPSECRET@bucket/x", "S3://AKIA:TOPSECRET@bucket", "https://AKIA:TOPSECRET@host",
 		"s3://bucket?endpoint=https://AKIA:TOPSECRET@store.example", "s3://bucket?secret_access_key=TOPSECRET", "s3://bucket?region=TOPSECRET",
 	} {
-		if _, err := parsePlace(given, "/data"); err == nil || strings.Contains(err.Error(), "TOPSECRET") {
-			t.Errorf("parsePlace(%q): %v, want an error without the secret", given, err)
+		if _, err := Parse(given, "/data"); err == nil || strings.Contains(err.Error(), "TOPSECRET") {
+			t.Errorf("Parse(%q): %v, want an error without the secret", given, err)
 		}
 	}
 }

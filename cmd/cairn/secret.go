@@ -1,0 +1,93 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"cairn"
+)
+
+// maxSecretFile is the largest file of a secret that is read, in bytes: 64 KiB.
+const maxSecretFile = 64 << 10
+
+// secretFile returns what a file holds; - is standard input. A secret is never an
+// argument, which other users of the computer can see.
+func secretFile(c call, path string) (cairn.Secret, error) {
+	in := c.in
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return cairn.Secret{}, cairn.FileError("reading", path, err)
+		}
+		defer f.Close()
+		in = f
+	}
+	text, err := io.ReadAll(io.LimitReader(in, maxSecretFile+1))
+	switch {
+	case err != nil:
+		return cairn.Secret{}, cairn.FileError("reading", path, err)
+	case len(text) > maxSecretFile:
+		return cairn.Secret{}, usageError{fmt.Errorf("%s is longer than %d bytes", cairn.Quote(path), maxSecretFile)}
+	}
+	return cairn.NewSecret(string(text)), nil
+}
+
+// passphraseFile returns the passphrase in a file, which is its one line.
+func passphraseFile(c call, path string) (cairn.Secret, error) {
+	text, err := secretFile(c, path)
+	if err != nil {
+		return cairn.Secret{}, err
+	}
+	line := strings.TrimSuffix(strings.TrimSuffix(text.Reveal(), "\n"), "\r")
+	if line == "" || strings.ContainsAny(line, "\r\n") {
+		return cairn.Secret{}, usageError{fmt.Errorf("%s does not hold a passphrase, which is one line", cairn.Quote(path))}
+	}
+	return cairn.NewSecret(line), nil
+}
+
+// askSecret asks for a secret on the terminal, which does not show it.
+func askSecret(c call, prompt string) (cairn.Secret, error) {
+	terminal, ok := c.in.(*os.File)
+	if !ok || !term.IsTerminal(int(terminal.Fd())) {
+		return cairn.Secret{}, usageError{errors.New("there is no terminal to ask for a passphrase on: name a file with --passphrase-file, - for standard input")}
+	}
+	fmt.Fprint(c.err, prompt)
+	text, err := term.ReadPassword(int(terminal.Fd()))
+	fmt.Fprintln(c.err)
+	if err != nil {
+		return cairn.Secret{}, fmt.Errorf("reading from the terminal: %w", err)
+	}
+	if len(text) == 0 {
+		return cairn.Secret{}, interruptedError{"nothing was entered, and nothing was changed"}
+	}
+	return cairn.NewSecret(string(text)), nil
+}
+
+// newSecret asks for a new secret twice.
+func newSecret(c call, prompt string) (cairn.Secret, error) {
+	first, err := askSecret(c, prompt)
+	if err != nil {
+		return cairn.Secret{}, err
+	}
+	again, err := askSecret(c, "once more: ")
+	if err != nil {
+		return cairn.Secret{}, err
+	}
+	if !first.Equal(again) {
+		return cairn.Secret{}, errors.New("the two are not the same, and nothing was changed")
+	}
+	return first, nil
+}
+
+// messageOf returns what an error says to a person.
+func messageOf(err error) string {
+	if e, ok := errors.AsType[*cairn.Error](err); ok {
+		return e.Message
+	}
+	return err.Error()
+}

@@ -1,0 +1,138 @@
+package connection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"cairn"
+	"cairn/internal/kit"
+)
+
+// id returns the id of the cloud that is used, as far as it is known.
+func (c *Connections) id(ctx context.Context, p Place) (string, error) {
+	id, err := c.cfg.Device.KnownCloud(ctx, p.key)
+	if err != nil {
+		return "", err
+	}
+	if id == "" {
+		return "", &cairn.Error{
+			Code:    cairn.CodeNoCloud,
+			Message: "The cloud " + p.url + " has never been opened here, so there is no key of it.",
+			Hint:    "cairn cloud status says why it cannot be opened.",
+		}
+	}
+	return id, nil
+}
+
+// Lock forgets the key of the cloud that is used: from then on it is locked on this
+// device, until it is connected with its key or a passphrase. What is under way
+// comes to its end. Doing it again is no error.
+//
+// It is refused (cairn.CodeKeyNeeded) unless the cloud has a passphrase or the user
+// has said to have the recovery kit: else nobody might be able to open the backups
+// any more.
+func (c *Connections) Lock(ctx context.Context) error {
+	place := c.Place()
+	id, err := c.id(ctx, place)
+	if err != nil {
+		return err
+	}
+	if c.configured.given && c.cfg.Identity != nil {
+		return invalid("The configuration of the daemon gives the key of the cloud, with --key, CAIRN_KEY or in the file.",
+			"Take it out of there, start the daemon again, then lock the cloud.")
+	}
+	switch at, err := c.cfg.Keys.Place(id); {
+	case err != nil:
+		return err
+	case at == cairn.KeyNowhere:
+		return nil
+	}
+	if err := c.checkOtherWay(ctx, id); err != nil {
+		return err
+	}
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	err = c.cfg.Keys.Remove(id)
+	// Also after an error: who knows whether it is gone.
+	n := newConnection(place)
+	c.mu.Lock()
+	c.current = n
+	c.mu.Unlock()
+	c.engine.Switch(nil)
+	if err == nil {
+		c.cfg.Log.Info("the key of the cloud was forgotten", "cloud", place.url, "id", id)
+	}
+	return err
+}
+
+// checkOtherWay refuses unless the cloud can be opened without the key that is kept
+// here.
+func (c *Connections) checkOtherWay(ctx context.Context, id string) error {
+	at, err := c.cfg.Device.KitAcknowledged(ctx, id)
+	if err != nil || !at.IsZero() {
+		return err
+	}
+	slots, err := c.Passphrases(ctx)
+	if err != nil {
+		return told(err, "So it is not known whether the cloud has a passphrase, and its key stays.")
+	}
+	if len(slots) > 0 {
+		return nil
+	}
+	return &cairn.Error{
+		Code:    cairn.CodeKeyNeeded,
+		Message: "The key on this device may be the only one: the cloud has no passphrase, and no recovery kit is acknowledged.",
+		Hint:    "Print one with cairn cloud recovery-kit and acknowledge it, or add a passphrase with cairn cloud passphrase add. Nothing was changed.",
+	}
+}
+
+// told returns an error with another sentence in its message.
+func told(err error, sentence string) error {
+	more := cairn.Error{Code: cairn.CodeInternal, Message: "The daemon failed at this.", Hint: "Its log says why.", Err: err}
+	if e, ok := errors.AsType[*cairn.Error](err); ok {
+		more = *e
+	}
+	more.Message += " " + sentence
+	return &more
+}
+
+// MoveKey has the key of the cloud that is used kept somewhere else. It was read back
+// from there before it is removed where it was.
+func (c *Connections) MoveKey(ctx context.Context, to cairn.KeyPlace) error {
+	if to != cairn.KeyInFile && to != cairn.KeyInKeychain {
+		return invalid("A key cannot be kept in "+cairn.Quote(string(to))+".", "It is kept in a file or in the keychain.")
+	}
+	id, err := c.id(ctx, c.Place())
+	if err != nil {
+		return err
+	}
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	return c.cfg.Keys.Move(id, to)
+}
+
+// AcknowledgeKit stores that the user has the recovery kit of the cloud that is
+// used, which shows the code.
+func (c *Connections) AcknowledgeKit(ctx context.Context, code string) error {
+	id, err := c.id(ctx, c.Place())
+	if err != nil {
+		return err
+	}
+	identity, err := c.cfg.Keys.Load(id)
+	if err != nil {
+		return err
+	}
+	if identity == nil {
+		return &cairn.Error{
+			Code:    cairn.CodeCloudLocked,
+			Message: "The key of the cloud is not on this device, so no recovery kit can be compared with it.",
+			Hint:    "Unlock it first with cairn cloud unlock.",
+		}
+	}
+	if !(kit.Kit{Cloud: id, Key: cairn.NewSecret(identity.String())}).Acknowledges(code) {
+		return invalid(fmt.Sprintf("The code %s is not that of the recovery kit of this cloud.", cairn.Quote(code)),
+			"It stands at the end of the kit. A kit of another cloud has another one.")
+	}
+	return c.cfg.Device.AcknowledgeKit(ctx, id)
+}
