@@ -12,6 +12,8 @@ const (
 	CodeNotFound     Code = "not_found"              // there is no such route
 	CodeNotAllowed   Code = "method_not_allowed"     // the route is there, for other methods
 	CodeForbidden    Code = "forbidden"              // the guard of the local port refused it
+	CodeUnauthorized Code = "unauthorized"           // the token of the daemon is missing or wrong
+	CodeTooManyTries Code = "too_many_failures"      // too many wrong tokens came from there
 	CodeChanged      Code = "changed"                // what the request means to change is not what it was
 	CodeGone         Code = "gone"                   // no such document, now or ever
 	CodeTooLarge     Code = "too_large"              // a body or a document over its bound

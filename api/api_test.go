@@ -116,7 +116,7 @@ func enum(t *testing.T) []cairn.Code {
 // TestStatuses pins the status of each code: programs rely on it.
 func TestStatuses(t *testing.T) {
 	want := map[cairn.Code]int{
-		"invalid": 400, "forbidden": 403, "not_found": 404, "method_not_allowed": 405, "timeout": 408, "gone": 410, "changed": 412,
+		"invalid": 400, "unauthorized": 401, "forbidden": 403, "too_many_failures": 429, "not_found": 404, "method_not_allowed": 405, "timeout": 408, "gone": 410, "changed": 412,
 		"too_large": 413, "unsupported_media_type": 415,
 		"job_not_found": 404, "cloud_not_found": 404, "not_in_backup": 404, "nothing_to_undo": 409, "key_needed": 409, "too_late": 409, "check_running": 409, "format_too_new": 505,
 		"signed_out": 511, "no_cloud": 511, "cloud_locked": 511, "key_wrong": 511, "passphrase_wrong": 511, "credentials_refused": 511,
@@ -147,22 +147,22 @@ func TestDeclared(t *testing.T) {
 	}
 	const cloud, broken = "500 505 511", "400 408 413 415"
 	for operation, want := range map[string]string{
-		"POST /backup":                                    "204 403 " + cloud + " " + broken,
-		"POST /backup/asset":                              "204 403 " + cloud + " " + broken,
-		"GET /backup/{backup}":                            "200 403 " + cloud,
-		"POST /backup/{backup}/restore":                   "200 403 " + cloud + " " + broken,
-		"GET /backup/{backup}/creation/status":            "200 403 404 500",
-		"GET /backup/{backup}/restoration/status":         "200 403 404 500",
-		"GET /backups":                                    "200 403 " + cloud,
-		"POST /backups/create":                            "200 403 " + cloud + " " + broken,
-		"POST /backup/{backup}/restore/streamed":          "200 403 " + cloud + " " + broken,
-		"GET /backup/{backup}/restore/streamed/websocket": "101 200 400 403 " + cloud,
-		"POST /backup/{backup}/creation/cancel":           "204 403 500 " + broken,
-		"POST /backup/{backup}/restoration/cancel":        "204 403 500 " + broken,
-		"POST /backups/create/streamed":                   "200 403 " + cloud + " " + broken,
-		"GET /backups/create/streamed/websocket":          "101 200 400 403 " + cloud,
-		"GET /backups/streamed/progress":                  "101 200 400 403 500",
-		"POST /backups/{backup}/delete":                   "204 403 " + cloud + " " + broken,
+		"POST /backup":                                    "204 401 403 429 " + cloud + " " + broken,
+		"POST /backup/asset":                              "204 401 403 429 " + cloud + " " + broken,
+		"GET /backup/{backup}":                            "200 401 403 429 " + cloud,
+		"POST /backup/{backup}/restore":                   "200 401 403 429 " + cloud + " " + broken,
+		"GET /backup/{backup}/creation/status":            "200 401 403 429 404 500",
+		"GET /backup/{backup}/restoration/status":         "200 401 403 429 404 500",
+		"GET /backups":                                    "200 401 403 429 " + cloud,
+		"POST /backups/create":                            "200 401 403 429 " + cloud + " " + broken,
+		"POST /backup/{backup}/restore/streamed":          "200 401 403 429 " + cloud + " " + broken,
+		"GET /backup/{backup}/restore/streamed/websocket": "101 200 400 401 403 429 " + cloud,
+		"POST /backup/{backup}/creation/cancel":           "204 401 403 429 500 " + broken,
+		"POST /backup/{backup}/restoration/cancel":        "204 401 403 429 500 " + broken,
+		"POST /backups/create/streamed":                   "200 401 403 429 " + cloud + " " + broken,
+		"GET /backups/create/streamed/websocket":          "101 200 400 401 403 429 " + cloud,
+		"GET /backups/streamed/progress":                  "101 200 400 401 403 429 500",
+		"POST /backups/{backup}/delete":                   "204 401 403 429 " + cloud + " " + broken,
 	} {
 		method, path, _ := strings.Cut(operation, " ")
 		got := slices.Sorted(maps.Keys(doc.Paths.Value(path).GetOperation(method).Responses.Map()))

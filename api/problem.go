@@ -29,6 +29,8 @@ type Problem struct {
 var statuses = map[cairn.Code]int{
 	cairn.CodeInvalid:      http.StatusBadRequest,
 	cairn.CodeForbidden:    http.StatusForbidden,
+	cairn.CodeUnauthorized: http.StatusUnauthorized,
+	cairn.CodeTooManyTries: http.StatusTooManyRequests,
 	cairn.CodeNotFound:     http.StatusNotFound,
 	cairn.CodeNotAllowed:   http.StatusMethodNotAllowed,
 	cairn.CodeTimeout:      http.StatusRequestTimeout,

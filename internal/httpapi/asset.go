@@ -172,7 +172,7 @@ func (s *Server) deleteAsset(w http.ResponseWriter, r *http.Request) error {
 	if cairn.ValidateID(id) != nil {
 		return noAsset(id)
 	}
-	if _, err := readObject(r); err != nil {
+	if err := ignoreObject(r); err != nil {
 		return err
 	}
 	results, err := s.cfg.Documents.Apply(r.Context(), []cairn.Document{{Collection: cairn.CollectionAssets, ID: id}})

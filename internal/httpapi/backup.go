@@ -181,7 +181,7 @@ func (s *Server) createBackup(w http.ResponseWriter, r *http.Request) error {
 	if err := s.signedIn(); err != nil {
 		return err
 	}
-	if _, err := readObject(r); err != nil {
+	if err := ignoreObject(r); err != nil {
 		return err
 	}
 	watch, err := s.cfg.Jobs.Create(r.Context())

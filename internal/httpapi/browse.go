@@ -164,7 +164,7 @@ func (s *Server) restoreDocument(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := readObject(r); err != nil {
+	if err := ignoreObject(r); err != nil {
 		return err
 	}
 	name, err := nameIn(r, id)

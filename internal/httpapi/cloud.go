@@ -186,7 +186,7 @@ func (s *Server) passphraseRequest(r *http.Request) (api.PassphraseRequest, erro
 
 // noContent answers a request whose body says nothing, when do has been done.
 func (s *Server) noContent(w http.ResponseWriter, r *http.Request, do func() error) error {
-	if _, err := readObject(r); err != nil {
+	if err := ignoreObject(r); err != nil {
 		return err
 	}
 	if err := do(); err != nil {

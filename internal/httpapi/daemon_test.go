@@ -81,8 +81,7 @@ func start(t *testing.T, changes ...func(*httpapi.Config)) *daemon {
 		Page:      page,
 		Metrics:   http.HandlerFunc(fakeMetrics),
 		Status:    status,
-		Hosts:     []string{hostName},
-		Origins:   []string{hostOrigin},
+		Access:    httpapi.Access{Hosts: []string{hostName}, Origins: []string{hostOrigin}},
 		Log:       slog.New(d.log),
 	}
 	for _, change := range changes {

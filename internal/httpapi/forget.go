@@ -51,7 +51,7 @@ func (s *Server) readForget(r *http.Request) (policy cairn.Retention, o cairn.Fo
 	if err := d.Decode(&request); err != nil {
 		return policy, o, badForget(err)
 	}
-	policy = s.cfg.Retention
+	policy = *s.retention.Load()
 	if request.Policy != nil {
 		if policy, err = request.Policy.Policy(); err != nil {
 			return policy, o, badForget(err)

@@ -24,7 +24,7 @@ var defaultOrigins = []string{"app://obsidian.md"}
 func newGuard(hosts, origins []string) guard {
 	g := guard{}
 	for _, h := range hosts {
-		g.hosts = append(g.hosts, strings.ToLower(h))
+		g.hosts = append(g.hosts, plainHost(h))
 	}
 	for _, o := range append(slices.Clone(defaultOrigins), origins...) {
 		g.origins = append(g.origins, strings.ToLower(o))
@@ -34,16 +34,16 @@ func newGuard(hosts, origins []string) guard {
 
 // check returns an error of cairn.CodeForbidden unless the request may pass.
 func (g guard) check(r *http.Request) error {
-	if !g.host(r.Host) {
+	if !g.host(r.Host, localAddress(r)) {
 		return forbidden("The request names the host "+cairn.Quote(r.Host)+", which is not this machine.",
-			"Use http://127.0.0.1 or http://localhost with the daemon's port.")
+			"Use http://127.0.0.1 or http://localhost with the daemon's port, or have the daemon allow the name: cairn serve --allow-hosts.")
 	}
 	if origins := r.Header.Values("Origin"); len(origins) > 0 {
 		if len(origins) == 1 && g.origin(origins[0]) {
 			return nil
 		}
 		return forbidden("A page of "+cairn.Quote(strings.Join(origins, ", "))+" may not use this daemon.",
-			"Programs send no Origin; pages of this machine are allowed.")
+			"Programs send no Origin; pages of this machine are allowed, and those of cairn serve --allow-origins.")
 	}
 	if strings.EqualFold(r.Header.Get("Sec-Fetch-Site"), "cross-site") && !navigation(r) {
 		return forbidden("A page of another site may not use this daemon.",
@@ -52,8 +52,9 @@ func (g guard) check(r *http.Request) error {
 	return nil
 }
 
-// host reports whether the Host header names this machine, with any port.
-func (g guard) host(hostport string) bool {
+// host reports whether the Host header names this machine, with any port: as
+// loopback, as configured, or by the address that the request came in on.
+func (g guard) host(hostport string, local netip.Addr) bool {
 	host := hostport
 	if h, port, err := net.SplitHostPort(hostport); err == nil {
 		if !decimal(port) {
@@ -65,7 +66,28 @@ func (g guard) host(hostport string) bool {
 			return false
 		}
 	}
-	return isLoopback(host) || slices.Contains(g.hosts, strings.ToLower(host))
+	if addr, err := netip.ParseAddr(host); err == nil && local.IsValid() && addr == local {
+		return true
+	}
+	return isLoopback(host) || slices.Contains(g.hosts, plainHost(host))
+}
+
+// plainHost returns a host name or address in the one form that is compared.
+func plainHost(host string) string {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.String()
+	}
+	return strings.ToLower(host)
+}
+
+// localAddress returns the address of this machine that a request came in on, over
+// TCP; else the zero one.
+func localAddress(r *http.Request) netip.Addr {
+	tcp, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	return tcp.AddrPort().Addr().Unmap().WithZone("")
 }
 
 func decimal(port string) bool {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/google/go-cmp/cmp"
 )
 
 // The tables say by hand what the rules of the local port mean for each value;
@@ -61,17 +62,21 @@ var guardOrigins = []struct {
 
 var guardFetches = []struct {
 	header     string
-	cross      bool // from another site
-	navigation bool // of a whole tab
+	cross      bool   // from another site
+	navigation bool   // of a whole tab
+	asks       string // in OPTIONS, whether a page may send this method
 }{
-	{"", false, false},
-	{"Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n", false, true},
-	{"Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\n", false, false},
-	{"Sec-Fetch-Site: same-site\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: image\r\n", false, false},
-	{"Sec-Fetch-Site: cross-site\r\n", true, false},
-	{"Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n", true, true},
-	{"Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: iframe\r\n", true, false},
-	{"Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: document\r\n", true, false},
+	{"", false, false, ""},
+	{"Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n", false, true, ""},
+	{"Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\n", false, false, ""},
+	{"Sec-Fetch-Site: same-site\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: image\r\n", false, false, ""},
+	{"Sec-Fetch-Site: cross-site\r\n", true, false, ""},
+	{"Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n", true, true, ""},
+	{"Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: iframe\r\n", true, false, ""},
+	{"Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: document\r\n", true, false, ""},
+	{"Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: cors\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: application,content-type\r\n", true, false, "POST"},
+	{"Access-Control-Request-Method: GET\r\nAccess-Control-Request-Private-Network: true\r\n", false, false, "GET"},
+	{"Access-Control-Request-Method: DELETE\r\n", false, false, "DELETE"},
 }
 
 // guardPaths have the status of each method once the guard lets it pass; the
@@ -95,8 +100,8 @@ type guardCase struct{ host, origin, fetch, method, path int }
 
 var guardMethods = []string{"GET", "HEAD", "POST", "PUT", "OPTIONS", "DELETE"}
 
-// want is what the rules say.
-func (c guardCase) want() int {
+// want is what the rules say, and whether a page is let read the answer.
+func (c guardCase) want() (status int, shared bool) {
 	origin, fetch, method, path := guardOrigins[c.origin], guardFetches[c.fetch], guardMethods[c.method], guardPaths[c.path]
 	passes := guardHosts[c.host].ours
 	switch {
@@ -106,12 +111,50 @@ func (c guardCase) want() int {
 		passes = passes && fetch.navigation && method == "GET" && path.path == "/"
 	}
 	if !passes {
-		return 403
+		return 403, false
+	}
+	shared = origin.values != nil
+	if shared && method == "OPTIONS" && fetch.asks != "" {
+		if path.statuses[fetch.asks] != 0 {
+			return 204, true
+		}
+		return path.other, true
 	}
 	if status, ok := path.statuses[method]; ok {
-		return status
+		return status, shared
 	}
-	return path.other
+	return path.other, shared
+}
+
+// checkSharing returns an error unless the header says of an answer, to a preflight
+// or not, what browsers are to know of it.
+func (c guardCase) checkSharing(h http.Header, shared, preflight bool) error {
+	want := map[string]string{}
+	if shared {
+		want["Allow-Origin"] = guardOrigins[c.origin].values[0]
+		want["Expose-Headers"] = "ETag, Allow, Retry-After, WWW-Authenticate"
+		if h.Get("Vary") != "Origin" {
+			return fmt.Errorf("Vary is %q", h.Get("Vary"))
+		}
+	}
+	if preflight {
+		fetch := guardFetches[c.fetch]
+		want["Allow-Methods"], want["Max-Age"] = fetch.asks, "600"
+		want["Allow-Headers"] = "application, x-application-id, content-type, accept, authorization, if-match"
+		if strings.Contains(fetch.header, "Private-Network") {
+			want["Allow-Private-Network"] = "true"
+		}
+	}
+	got := map[string]string{}
+	for name, values := range h {
+		if rest, ok := strings.CutPrefix(name, "Access-Control-"); ok {
+			got[rest] = strings.Join(values, " and ")
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		return fmt.Errorf("Access-Control- differs (-want +got):\n%s", diff)
+	}
+	return nil
 }
 
 func (c guardCase) request() string {
@@ -173,7 +216,8 @@ func (d *daemon) guarded(c *connection, g guardCase) *connection {
 	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		d.t.Error(err)
 	}
-	method, path, want := guardMethods[g.method], guardPaths[g.path].path, g.want()
+	method, path := guardMethods[g.method], guardPaths[g.path].path
+	want, shared := g.want()
 	if _, err := io.WriteString(c, g.request()); err != nil {
 		d.t.Errorf("%q: %v", g.request(), err)
 	}
@@ -183,6 +227,14 @@ func (d *daemon) guarded(c *connection, g guardCase) *connection {
 		d.t.Errorf("%q: %v", g.request(), err)
 	case a.status != want:
 		d.t.Errorf("%q: status %d, want %d", g.request(), a.status, want)
+	}
+	if err == nil {
+		if err := g.checkSharing(a.header, shared, a.status == http.StatusNoContent); err != nil {
+			d.t.Errorf("%q: %v", g.request(), err)
+		}
+	}
+	switch {
+	case d.t.Failed():
 	case a.status != http.StatusSwitchingProtocols && a.header.Get("Connection") != "close":
 		return c
 	}

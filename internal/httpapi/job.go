@@ -52,7 +52,7 @@ func (s *Server) listJobs(w http.ResponseWriter, _ *http.Request) error {
 // undoRestoration is POST /v1/restoration/undo. What it brings back is on this
 // computer, so it needs no user and no cloud.
 func (s *Server) undoRestoration(w http.ResponseWriter, r *http.Request) error {
-	if _, err := readObject(r); err != nil {
+	if err := ignoreObject(r); err != nil {
 		return err
 	}
 	watch, err := s.cfg.Jobs.Undo(r.Context())

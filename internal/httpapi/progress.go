@@ -47,7 +47,7 @@ func (s *Server) streamCreation(w http.ResponseWriter, r *http.Request) error {
 	if err := s.signedIn(); err != nil {
 		return err
 	}
-	if _, err := readObject(r); err != nil {
+	if err := ignoreObject(r); err != nil {
 		return err
 	}
 	return s.streamJob(w, r, s.creation())

@@ -45,7 +45,7 @@ func (s *Server) prune(w http.ResponseWriter, r *http.Request) error {
 	if err := s.signedIn(); err != nil {
 		return err
 	}
-	if _, err := readObject(r); err != nil {
+	if err := ignoreObject(r); err != nil {
 		return err
 	}
 	dry, err := flag(r, "dry_run", false)

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"cairn"
 	"cairn/internal/rawjson"
@@ -21,16 +20,25 @@ import (
 const maxBodyBytes = 40 << 20
 
 // readObject returns the body as a compacted JSON object. An empty body, null
-// and {} are alike: an empty object.
+// and {} are alike: an empty object. A large one waits for its turn, and has it
+// until the request ends.
 func readObject(r *http.Request) ([]byte, error) {
 	if r.ContentLength > maxBodyBytes {
 		return nil, bodyTooLarge()
 	}
 	var text bytes.Buffer
 	if r.ContentLength > 0 {
-		text.Grow(int(min(r.ContentLength, 1<<20)) + bytes.MinRead)
+		text.Grow(int(min(r.ContentLength, largeBody)) + bytes.MinRead)
 	}
-	n, err := text.ReadFrom(io.LimitReader(r.Body, maxBodyBytes+1))
+	bounded(r)
+	n, err := text.ReadFrom(io.LimitReader(r.Body, largeBody))
+	if err == nil && n == largeBody {
+		var rest int64
+		if err = takeTurn(r); err == nil {
+			rest, err = text.ReadFrom(io.LimitReader(r.Body, maxBodyBytes+1-n))
+			n += rest
+		}
+	}
 	switch {
 	case err != nil:
 		return nil, told(readError(err), "Nothing was changed.")
@@ -44,6 +52,14 @@ func readObject(r *http.Request) ([]byte, error) {
 		return nil, bodyTooLarge()
 	}
 	return object("The body", text.Bytes())
+}
+
+// ignoreObject reads a body that says nothing which the request does not say
+// already, as an object.
+func ignoreObject(r *http.Request) error {
+	_, err := readObject(r)
+	endTurn(r)
+	return err
 }
 
 // object returns JSON text compacted, which is an object; null is an empty one.
@@ -117,15 +133,6 @@ func notJSON(what string, err error) error {
 		message = fmt.Sprintf("%s is not UTF-8 text: the fault is at byte %d.", what, e.Offset)
 	}
 	return &cairn.Error{Code: cairn.CodeInvalid, Message: message, Hint: "Send valid JSON in UTF-8. Nothing was changed."}
-}
-
-// stalled says that a client stopped sending.
-func stalled(after time.Duration) error {
-	return &cairn.Error{
-		Code:    cairn.CodeTimeout,
-		Message: fmt.Sprintf("Nothing of the body came for %s.", after),
-		Hint:    "Send it again.",
-	}
 }
 
 // readError turns a failure to read a body into one for the client.

@@ -4,10 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
-	"os"
 	"strconv"
 	"time"
 
@@ -55,75 +53,6 @@ func (w *response) Write(b []byte) (int, error) {
 	}
 	w.finish()
 	return w.ResponseWriter.Write(b)
-}
-
-// body gives each piece of a request's body its own time.
-type body struct {
-	io.ReadCloser
-	control *http.ResponseController
-	stall   time.Duration
-	err     error // that ended it; the http.Server's body says io.EOF afterwards
-}
-
-// timeBody returns the request with a body that may not stall. It is a copy:
-// the http.Server looks at the body of its own request to find out what is left
-// of it before it answers, and it would read all of one that it does not know.
-func timeBody(r *http.Request, control *http.ResponseController, stall time.Duration) *http.Request {
-	if r.Body == http.NoBody {
-		return r
-	}
-	// A handler may answer without reading; then the http.Server reads.
-	_ = control.SetReadDeadline(time.Now().Add(stall))
-	timed := r.WithContext(r.Context())
-	timed.Body = &body{ReadCloser: r.Body, control: control, stall: stall}
-	return timed
-}
-
-// dropBody has the answer not wait for what is still to come of the body.
-func dropBody(r *http.Request, control *http.ResponseController) {
-	if r.Body != http.NoBody {
-		_ = control.SetReadDeadline(time.Unix(1, 0))
-	}
-}
-
-func (b *body) Read(p []byte) (int, error) {
-	if b.err != nil {
-		return 0, b.err
-	}
-	_ = b.control.SetReadDeadline(time.Now().Add(b.stall))
-	n, err := b.ReadCloser.Read(p)
-	switch {
-	case errors.Is(err, io.EOF):
-		// The server reads on in the background to notice a client that
-		// hangs up; that must not run into this deadline.
-		_ = b.control.SetReadDeadline(time.Time{})
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		// The deadline stays: the answer must not wait for the rest either.
-		err = stalled(b.stall)
-	}
-	b.err = err
-	return n, err
-}
-
-// bodyLeft reports whether a client that was told to go on with its body may
-// still be sending it. For all others the http.Server closes with care.
-func bodyLeft(r *http.Request) bool {
-	b, ok := r.Body.(*body)
-	return ok && !errors.Is(b.err, io.EOF) && r.Header.Get("Expect") != ""
-}
-
-// linger sends the answer, then takes a little of the body that nobody wants. A
-// connection that is closed while its client still sends is reset, and the
-// client may lose the answer before it has read it.
-func linger(r *http.Request, control *http.ResponseController) {
-	const (
-		most = 16 << 20
-		wait = time.Second
-	)
-	if control.Flush() != nil || control.SetReadDeadline(time.Now().Add(wait)) != nil {
-		return
-	}
-	_, _ = io.CopyN(io.Discard, r.Body.(*body).ReadCloser, most) // ended by whatever comes first
 }
 
 // writeJSON encodes v to a buffer, then answers with it. What an answer has that

@@ -6,8 +6,8 @@
 //	server.Close() // ends the streams; then drain the http.Server
 //	server.Wait()  // no handler runs any more
 //
-// Each request passes the guard of the local port, then the route, then its
-// handler, which returns an error instead of writing one: a single adapter
+// Each request passes the guard of the local port, which looks at who asks, then
+// the token, if there is one, then the route, then its handler, which returns an error instead of writing one: a single adapter
 // turns it into a problem document.
 package httpapi
 
@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -60,7 +61,8 @@ type Config struct {
 	// User is raised when something may have changed of the user: signed in or out,
 	// a cloud opened or lost. Nil means by the server itself alone.
 	User *Signal
-	// Retention are the rules of the configuration, for requests without any.
+	// Retention are the rules of the configuration, for requests without any, until
+	// SetRetention says otherwise.
 	Retention cairn.Retention
 	Contents  Contents
 	// Spool is the folder for request bodies too large for memory. Empty means
@@ -76,8 +78,8 @@ type Config struct {
 	// Status tells version, data folder and addresses; the server adds device
 	// and database. Nil means an empty description.
 	Status func() api.Status
-	// Hosts and Origins are allowed besides those of loopback.
-	Hosts, Origins []string
+	// Access says who is let in, until SetAccess says otherwise.
+	Access Access
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
 	// NewID draws ids; nil means random UUIDs.
@@ -102,9 +104,12 @@ type Config struct {
 
 // A Server is an http.Handler.
 type Server struct {
-	cfg   Config
-	guard guard
-	mux   *http.ServeMux
+	cfg       Config
+	door      atomic.Pointer[door]
+	tries     *tries
+	retention atomic.Pointer[cairn.Retention]
+	bodies    *budget
+	mux       *http.ServeMux
 	// literals has the methods of each path without parameters.
 	literals map[string][]string
 
@@ -154,11 +159,16 @@ func New(cfg Config) *Server {
 	if cfg.Status == nil {
 		cfg.Status = func() api.Status { return api.Status{} }
 	}
-	s := &Server{cfg: cfg, guard: newGuard(cfg.Hosts, cfg.Origins), mux: http.NewServeMux(), literals: map[string][]string{}}
+	s := &Server{cfg: cfg, tries: newTries(cfg.Now), bodies: newBudget(largeBodies), mux: http.NewServeMux(), literals: map[string][]string{}}
+	s.SetAccess(cfg.Access)
+	s.SetRetention(cfg.Retention)
 	s.life, s.end = context.WithCancel(context.Background())
 	s.routes()
 	return s
 }
+
+// SetRetention has requests without rules of their own use these from now on.
+func (s *Server) SetRetention(rules cairn.Retention) { s.retention.Store(&rules) }
 
 // Close ends the streams that would otherwise never end, and waits for those
 // which left HTTP (websockets). Requests that come afterwards are served, but
@@ -225,18 +235,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		s.cfg.Observe(r.Pattern, rw.status)
 	}()
-	r = timeBody(r, rw.control, s.cfg.ReadStall)
+	r, release := s.timeBody(r, rw.control)
+	defer release()
 	rw.Header().Set("Cache-Control", "no-store")
 	rw.Header().Set("X-Content-Type-Options", "nosniff")
-	err := s.guard.check(r)
+	done, err := s.admit(rw, r)
 	if err != nil {
 		dropBody(r, rw.control)
-	} else {
+	} else if !done {
 		err = s.route(rw, r)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		s.fail(rw, r, err)
-	} else {
+	case !done:
 		s.mux.ServeHTTP(rw, r)
 	}
 	ended = true

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -177,8 +178,10 @@ func conforms(method, path string, resp *http.Response, body []byte) error {
 	}
 	operations := operationsAt(path)
 	switch {
-	case resp.StatusCode == http.StatusForbidden:
+	case slices.Contains(everywhere, resp.StatusCode):
 		return isProblem(method, resp, body)
+	case method == http.MethodOptions && resp.StatusCode == http.StatusNoContent && operations != nil:
+		return isPreflight(resp, body)
 	case operations == nil:
 		if resp.StatusCode != http.StatusNotFound {
 			return errors.New("this path is not in the specification")
@@ -208,6 +211,19 @@ func conforms(method, path string, resp *http.Response, body []byte) error {
 		}
 	}
 	return contentConforms(method, declared.Value, resp, body)
+}
+
+// everywhere are the statuses that every path can have: of the guard and the token.
+var everywhere = []int{http.StatusForbidden, http.StatusUnauthorized, http.StatusTooManyRequests}
+
+// isPreflight returns an error unless the answer lets a page of one origin send a
+// request.
+func isPreflight(resp *http.Response, body []byte) error {
+	origin := resp.Header.Get("Access-Control-Allow-Origin")
+	if origin == "" || origin == "*" || resp.Header.Get("Access-Control-Allow-Methods") == "" || len(body) > 0 {
+		return fmt.Errorf("204 with %v and the body %q is no answer to a preflight", resp.Header, body)
+	}
+	return nil
 }
 
 // operationsAt returns the operations of the path, nil when it has none. A

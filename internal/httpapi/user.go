@@ -63,7 +63,7 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
 
 // sign signs the user in or out, and has those hear of it who watch.
 func (s *Server) sign(r *http.Request, in bool) error {
-	if _, err := readObject(r); err != nil {
+	if err := ignoreObject(r); err != nil {
 		return err
 	}
 	err := s.cfg.Device.SetSignedIn(r.Context(), in)
@@ -89,7 +89,7 @@ func (s *Server) connectAllocation(w http.ResponseWriter, r *http.Request) error
 	if err := s.signedIn(); err != nil {
 		return err
 	}
-	if _, err := readObject(r); err != nil {
+	if err := ignoreObject(r); err != nil {
 		return err
 	}
 	if _, err := s.cfg.Clouds.Connect(r.Context(), cairn.CloudRequest{}); err != nil {

@@ -39,7 +39,7 @@ func (s *Server) checkCloud(w http.ResponseWriter, r *http.Request) error {
 	if err := s.signedIn(); err != nil {
 		return err
 	}
-	if _, err := readObject(r); err != nil {
+	if err := ignoreObject(r); err != nil {
 		return err
 	}
 	text, err := parameter(r, "read_data_subset")

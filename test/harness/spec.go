@@ -36,9 +36,9 @@ func LoadSpec() (*Spec, error) {
 }
 
 // Answers that are not on the list of a route, because they are not the
-// route's: its method or path does not exist, or the guard refused the
-// request.
-var unrouted = []int{http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed}
+// route's: its method or path does not exist, or the guard or the token
+// kept the request out.
+var unrouted = []int{http.StatusForbidden, http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusNotFound, http.StatusMethodNotAllowed}
 
 // Check returns what is wrong with an answer to the request in it, whose body
 // has been read.
@@ -52,6 +52,9 @@ func (s *Spec) Check(resp *http.Response, body []byte) error {
 		asGet := *req
 		asGet.Method = http.MethodGet // HEAD answers as GET does
 		route, params = s.route(&asGet)
+	}
+	if req.Method == http.MethodOptions && resp.StatusCode == http.StatusNoContent && resp.Header.Get("Access-Control-Allow-Methods") != "" {
+		return nil // a browser asked whether a page may send a request
 	}
 	if resp.StatusCode >= 400 {
 		if err := s.checkProblem(resp, body); err != nil {
