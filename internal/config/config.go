@@ -23,8 +23,18 @@ type Config struct {
 	// the file are absolute: they are relative to its folder there, and may
 	// begin with ~/ for the user's. "" is the usual one.
 	Data string
-	// Listen is the one address to listen on; "" for the usual ones.
+	// Listen is the one address to listen on, or unix: and the path of a socket; ""
+	// for the usual ones.
 	Listen string
+	// AllowOrigins are origins whose pages may use the daemon, and AllowHosts names
+	// and addresses that it may be called, besides those of loopback.
+	AllowOrigins, AllowHosts []string
+	// TokenFile is the file with the token that requests over TCP must show; "" for
+	// none.
+	TokenFile string
+	// TLSCert and TLSKey are the files with the certificate and its key, in PEM; ""
+	// for no TLS.
+	TLSCert, TLSKey string
 	// Cloud is the place for backups, a path or a URL; "" for cloud in the data
 	// folder.
 	Cloud string

@@ -21,6 +21,11 @@ data = "data"
 listen = "127.0.0.1:0"
 cloud = "s3://bucket/prefix"
 key = "key.txt"
+allow_origins = ["https://Tools.example.com:443", "app://other"]
+allow_hosts = ["box", "[FD00::0:1]"]
+token_file = "token.txt"
+tls_cert = "cert.pem"
+tls_key = "/etc/key.pem"
 log_level = "debug"
 [backup]
 schedule = "0 3 * * *"
@@ -53,12 +58,17 @@ func parsed(t *testing.T, text string) *config.Loaded {
 
 func TestEverything(t *testing.T) {
 	want := config.Config{
-		Data:     filepath.Join(filepath.Dir(file), "data"),
-		Listen:   "127.0.0.1:0",
-		Cloud:    "s3://bucket/prefix",
-		Key:      filepath.Join(filepath.Dir(file), "key.txt"),
-		LogLevel: -4,
-		Backup:   config.Backup{Schedule: "0 3 * * *", Quiet: 30 * time.Second, AtMostEvery: 2 * time.Hour},
+		Data:         filepath.Join(filepath.Dir(file), "data"),
+		Listen:       "127.0.0.1:0",
+		Cloud:        "s3://bucket/prefix",
+		Key:          filepath.Join(filepath.Dir(file), "key.txt"),
+		AllowOrigins: []string{"https://tools.example.com", "app://other"},
+		AllowHosts:   []string{"box", "fd00::1"},
+		TokenFile:    filepath.Join(filepath.Dir(file), "token.txt"),
+		TLSCert:      filepath.Join(filepath.Dir(file), "cert.pem"),
+		TLSKey:       "/etc/key.pem",
+		LogLevel:     -4,
+		Backup:       config.Backup{Schedule: "0 3 * * *", Quiet: 30 * time.Second, AtMostEvery: 2 * time.Hour},
 		Retention: config.Retention{
 			Keep: cairn.Retention{
 				Last: 1, Hourly: 2, Daily: 3, Weekly: 4, Monthly: 5, Yearly: cairn.Unlimited,
@@ -118,6 +128,22 @@ func TestProblems(t *testing.T) {
 		{"[retention]\nkeep_last = 100001", `2: retention.keep_last: "100001" is no count: it is a whole number up to 100000, or unlimited`},
 		{"[retention]\nkeep_within = \"1w\"", `2: retention.keep_within: "1w" is no span of time: it looks like 2y5m7d3h, of years, months, days and hours`},
 		{"[retention]\nprune = \"never\"", `2: retention.prune: "never" is neither true, nor false, nor a duration of up to a year, such as 24h`},
+		{"allow_origins = [1]", `1: allow_origins: it must be a list of texts in quotes, such as ["https://tools.example.com"]`},
+		{"allow_origins = true", `1: allow_origins: it must be a list of texts in quotes, such as ["https://tools.example.com"]`},
+		{`allow_origins = ["*"]`, `1: allow_origins: "*" would let any page that is open in a browser read and delete everything: name each origin`},
+		{`allow_origins = "https://a.example, null"`, `1: allow_origins: "null" is the origin of any page that hides where it comes from, and would let all of them in: name each origin`},
+		{`allow_origins = ["https://a.example/"]`, `1: allow_origins: "https://a.example/" is more than an origin: it ends behind the name and the port, without a slash`},
+		{`allow_origins = ["https://a.example?"]`, `1: allow_origins: "https://a.example?" is more than an origin: it ends behind the name and the port, without a slash`},
+		{`allow_origins = ["https://*.example"]`, `1: allow_origins: "*.example" stands for many names, and one of them can be made to lead any page here: name each`},
+		{`allow_origins = ["a.example"]`, `1: allow_origins: "a.example" is no origin: it looks like https://tools.example.com or http://box:8080`},
+		{`allow_origins = ["https://me@a.example"]`, `1: allow_origins: "https://me@a.example" is no origin: it looks like https://tools.example.com or http://box:8080`},
+		{`allow_origins = ["file://"]`, `1: allow_origins: "file://" is no origin: it looks like https://tools.example.com or http://box:8080`},
+		{`allow_origins = ["https://a.example:0"]`, `1: allow_origins: "https://a.example:0" has no port from 1 to 65535`},
+		{`allow_origins = ["https://bücher.example"]`, `1: allow_origins: "bücher.example" is no name or address: it looks like box.example.com or 192.168.1.5`},
+		{`allow_hosts = ["box", "*"]`, `1: allow_hosts: "*" stands for many names, and one of them can be made to lead any page here: name each`},
+		{`allow_hosts = ["box:8080"]`, `1: allow_hosts: "box:8080" is no name or address: it has no port, which may be any`},
+		{`allow_hosts = ["http://box"]`, `1: allow_hosts: "http://box" is more than a name: leave out what is before and behind it`},
+		{`allow_hosts = ["box."]`, `1: allow_hosts: "box." is no name or address: it looks like box.example.com or 192.168.1.5`},
 		// the form
 		{"data = \"a\"\ndata = \"b\"", "2: key data is already defined"},
 		{"\n\n[backup\n", "3: expected ']' to close table name"},

@@ -76,7 +76,8 @@ func TestExamples(t *testing.T) {
 // names a key and a line of it, or none when it is no TOML.
 func FuzzParse(f *testing.F) {
 	seeds := []string{everything, "", "data = 5", "[backup]\nquiet = \"1h\"\nquiet = \"2h\"", "retention.keep_last = -1", "backup = {quiet = \"3s\"}",
-		"backup = 3\nretention.prune = true", "[[backup]]\nquiet = \"3s\"", "[backup.quiet]\nx = 1", "\ufeffdata = \"x\"\r\n", "\"\" = 1", "a.b.c = [1, 2]\n"}
+		"backup = 3\nretention.prune = true", "[[backup]]\nquiet = \"3s\"", "[backup.quiet]\nx = 1", "\ufeffdata = \"x\"\r\n", "\"\" = 1", "a.b.c = [1, 2]\n",
+		"allow_origins = [\"HTTP://[::1]:80\", \"app://x\"]\nallow_hosts = \"a, [::1]\"\nlisten = \"unix:x\""}
 	for _, seed := range seeds {
 		f.Add(seed)
 	}

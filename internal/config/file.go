@@ -143,6 +143,9 @@ func (e entry) apply(c *Config, keys []Key, dir, home string) *Problem {
 	if key.kind == filePath || key.kind == place && !isURL(given) {
 		given = resolve(given, dir, home)
 	}
+	if path, ok := strings.CutPrefix(given, "unix:"); ok && key.kind == address {
+		given = "unix:" + resolve(path, dir, home)
+	}
 	if err := key.set(c, given); err != nil {
 		return &Problem{Key: e.name, What: err.Error()}
 	}
@@ -158,6 +161,16 @@ func (k kind) read(value any) (string, bool) {
 		return strconv.FormatInt(v, 10), k == number
 	case bool:
 		return strconv.FormatBool(v), k == choice
+	case []any:
+		items := make([]string, len(v))
+		for i := range v {
+			text, ok := v[i].(string)
+			if !ok {
+				return "", false
+			}
+			items[i] = text
+		}
+		return strings.Join(items, ","), k == list
 	}
 	return "", false
 }
@@ -167,6 +180,8 @@ func (k kind) wants(key Key) string {
 	switch k {
 	case number:
 		return "it must be a whole number, or \"unlimited\""
+	case list:
+		return "it must be a list of texts in quotes, such as [\"" + key.Example + "\"]"
 	case choice:
 		return "it must be true, false, or text in quotes, such as \"" + key.Example + "\""
 	}

@@ -41,9 +41,11 @@ type kind int
 const (
 	textual kind = iota
 	filePath
-	place  // a path or a URL
-	number // or text
-	choice // true, false, or text
+	place   // a path or a URL
+	number  // or text
+	choice  // true, false, or text
+	list    // of texts, or one with commas
+	address // text, or unix: and a path
 )
 
 // Keys returns all keys, in the order of the file: those without a table first.
@@ -51,9 +53,19 @@ func Keys() []Key {
 	keys := []Key{
 		{"data", "data", "folder", "~/snippets", "the data folder", "that of this user",
 			filePath, func(c *Config) value { return (*text)(&c.Data) }},
-		{"listen", "listen", "address", "127.0.0.1:39300", "the one address to listen on, as 127.0.0.1:PORT; port 0 takes a free one",
+		{"listen", "listen", "address", "127.0.0.1:39300", "the one address to listen on, as 127.0.0.1:PORT, where port 0 takes a free one, or unix:PATH",
 			"port 1000 if it can be bound, and the first free of 39300 to 39333",
-			textual, func(c *Config) value { return (*text)(&c.Listen) }},
+			address, func(c *Config) value { return (*text)(&c.Listen) }},
+		{"allow_origins", "allow-origins", "origins", "https://tools.example.com", "the origins whose pages may use the daemon besides those of this machine", "none",
+			list, func(c *Config) value { return &names{&c.AllowOrigins, parseOrigin} }},
+		{"allow_hosts", "allow-hosts", "names", "box.example.com", "the names and addresses by which it may be called besides those of loopback and the one it listens on", "none",
+			list, func(c *Config) value { return &names{&c.AllowHosts, parseHost} }},
+		{"token_file", "token-file", "file", "~/cairn-token.txt", "the file with the token that programs must show, other than over a socket; it is made where there is none", "no token",
+			filePath, func(c *Config) value { return (*text)(&c.TokenFile) }},
+		{"tls_cert", "tls-cert", "file", "~/cairn-cert.pem", "the file with the certificate for TLS, and those above it", "no TLS",
+			filePath, func(c *Config) value { return (*text)(&c.TLSCert) }},
+		{"tls_key", "tls-key", "file", "~/cairn-key.pem", "the file with the key of that certificate", "no TLS",
+			filePath, func(c *Config) value { return (*text)(&c.TLSKey) }},
 		{"cloud", "cloud", "place", "s3://bucket/prefix", "the place for backups: a folder, or s3://, gs:// or azblob:// with BUCKET/PREFIX", "cloud in the data folder",
 			place, func(c *Config) value { return (*text)(&c.Cloud) }},
 		{"key", "key", "file", "~/cairn-key.txt", "the file with the key of that place, where the data folder lacks it", "what the data folder has",

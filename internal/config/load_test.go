@@ -126,6 +126,40 @@ func TestPaths(t *testing.T) {
 	}
 }
 
+// TestSocketPath holds that the path of a socket is one of the file's, and that other
+// addresses are left as they are.
+func TestSocketPath(t *testing.T) {
+	path := write(t, "")
+	for given, want := range map[string]string{
+		"unix:here.sock":     "unix:" + filepath.Join(filepath.Dir(path), "here.sock"),
+		"unix:/run/a.sock":   "unix:/run/a.sock",
+		"localhost:0":        "localhost:0",
+		"unix.example.com:0": "unix.example.com:0",
+	} {
+		l, err := config.Parse(path, []byte("listen = '"+given+"'\n"))
+		if err != nil || l.Listen != want {
+			t.Errorf("%q is %q, want %q, %v", given, l.Listen, want, err)
+		}
+	}
+}
+
+// TestLists holds how a list is given as a flag, and that it takes the place of that
+// of the file.
+func TestLists(t *testing.T) {
+	path := write(t, "allow_hosts = [\"file\"]\n")
+	for given, want := range map[string][]string{
+		"":                 {"file"},
+		"off":              nil,
+		"one":              {"one"},
+		" One, 10.0.0.1 ,": {"one", "10.0.0.1"},
+	} {
+		l, err := config.Load(config.Request{File: path, Flags: map[string]string{"allow_hosts": given}, Getenv: environment("", nil)})
+		if diff := cmp.Diff(want, l.AllowHosts); err != nil || diff != "" {
+			t.Errorf("%q (-want +got):\n%s, %v", given, diff, err)
+		}
+	}
+}
+
 // TestChecks holds that a check sees what is in force, once, where it comes from.
 func TestChecks(t *testing.T) {
 	path := write(t, "listen = \"file\"\ncloud = \"x\"\n[backup]\nquiet = \"wrong\"\n")
