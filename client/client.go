@@ -15,8 +15,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
+	"runtime"
 	"strings"
 
 	"cairn"
@@ -25,19 +28,56 @@ import (
 
 // A Client calls one daemon. It may be used by several goroutines.
 type Client struct {
-	base string
-	http *http.Client
+	at    string // where the daemon is, as it was given
+	base  string // of the URLs of requests
+	token string // "" for none
+	http  *http.Client
 }
 
-// New returns a client of the daemon at base, a URL without a path. It
-// connects when it is first used.
-func New(base string) *Client {
-	return &Client{base: strings.TrimRight(base, "/"), http: &http.Client{
-		// The daemon is on this machine: no proxy stands in between.
-		Transport: &http.Transport{Proxy: nil, MaxIdleConnsPerHost: 16},
+// New returns a client of the daemon at a URL: http or https without a path, or
+// unix:///absolute/path of a socket. It connects when it is first used.
+func New(at string) *Client {
+	// The daemon is on this machine, or known by its address: no proxy stands in
+	// between.
+	transport := &http.Transport{Proxy: nil, MaxIdleConnsPerHost: 16}
+	c := &Client{at: strings.TrimRight(at, "/"), http: &http.Client{
+		Transport: transport,
 		// It never redirects. Whatever else does must not lead documents away.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+	c.base = c.at
+	if path, ok := socketPath(at); ok {
+		c.base = "http://localhost"
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}
+	}
+	return c
+}
+
+// WithToken returns a client that shows a token with all it asks, over the same
+// connections. "" is none.
+func (c *Client) WithToken(token string) *Client {
+	other := *c
+	other.token = token
+	return &other
+}
+
+// socketPath returns the path of a socket that a URL names, unix:///path, or, with
+// nothing escaped, unix:/path or unix:path.
+func socketPath(at string) (path string, ok bool) {
+	path, ok = strings.CutPrefix(at, "unix:")
+	if !ok || !strings.HasPrefix(path, "//") {
+		return path, ok
+	}
+	path = strings.TrimPrefix(path, "//")
+	if plain, err := url.PathUnescape(path); err == nil {
+		path = plain
+	}
+	if runtime.GOOS == "windows" {
+		path = filepath.FromSlash(strings.TrimPrefix(path, "/")) // unix:///C:/folder/socket
+	}
+	return path, true
 }
 
 // Status returns what the daemon says of itself and its database.
@@ -141,6 +181,7 @@ func (c *Client) sendFor(ctx context.Context, status int, method, path string, h
 	if header != nil {
 		req.Header = header
 	}
+	c.authorize(req.Header)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, c.unreachable(ctx, err)
@@ -151,14 +192,21 @@ func (c *Client) sendFor(ctx context.Context, status int, method, path string, h
 	return nil, refusal(resp)
 }
 
+// authorize adds the token to a header, if there is one.
+func (c *Client) authorize(header http.Header) {
+	if c.token != "" && header != nil {
+		header.Set("Authorization", "Bearer "+c.token)
+	}
+}
+
 // request returns a request to the daemon.
 func (c *Client) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
 		return nil, &cairn.Error{
 			Code:    cairn.CodeInvalid,
-			Message: "The daemon's address " + cairn.Quote(c.base) + " is not a URL.",
-			Hint:    "It looks like http://127.0.0.1:39300.",
+			Message: "The daemon's address " + cairn.Quote(c.at) + " is not a URL.",
+			Hint:    "It looks like http://127.0.0.1:39300 or unix:///path/of/socket.",
 			Err:     err,
 		}
 	}
@@ -183,7 +231,7 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	}
 	return &cairn.Error{
 		Code:    cairn.CodeUnreachable,
-		Message: "No daemon answers at " + c.base + ".",
+		Message: "No daemon answers at " + c.at + ".",
 		Hint:    "Start it with cairn serve, or name another address in CAIRN_URL.",
 		Err:     err,
 	}
@@ -196,7 +244,7 @@ func (c *Client) cutOff(ctx context.Context, err error) error {
 	}
 	return &cairn.Error{
 		Code:    cairn.CodeUnreachable,
-		Message: "The answer of the daemon at " + c.base + " was cut off.",
+		Message: "The answer of the daemon at " + c.at + " was cut off.",
 		Hint:    "Try again; the daemon's log may say why.",
 		Err:     err,
 	}

@@ -50,7 +50,8 @@ func (c *Client) dial(ctx context.Context, path string) (*websocket.Conn, error)
 	if err != nil {
 		return nil, err
 	}
-	conn, resp, err := websocket.Dial(ctx, req.URL.String(), &websocket.DialOptions{HTTPClient: c.http})
+	c.authorize(req.Header)
+	conn, resp, err := websocket.Dial(ctx, req.URL.String(), &websocket.DialOptions{HTTPClient: c.http, HTTPHeader: req.Header})
 	switch {
 	case err == nil:
 		conn.SetReadLimit(-1) // the daemon's frames are bounded

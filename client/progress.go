@@ -109,7 +109,7 @@ func (c *Client) streamBroken(ctx context.Context, err error) error {
 	}
 	err = c.broken(ctx, err)
 	if e, ok := errors.AsType[*cairn.Error](err); ok && e.Code == cairn.CodeUnreachable {
-		e.Message = "The daemon at " + c.base + " does not tell any more how far it is."
+		e.Message = "The daemon at " + c.at + " does not tell any more how far it is."
 		e.Hint = "See whether it still runs; its log may say why. What was in progress has a status when it answers again."
 	}
 	return err
