@@ -63,6 +63,29 @@ type plan struct {
 	tidying  *cairn.Error // why what comes after a backup failed the last time
 }
 
+// isOn reports whether backups are made at all.
+func (p *plan) isOn() bool { return p.cron != nil || p.quiet > 0 }
+
+// configure has backups made at other times, and reports whether they are others.
+func (p *plan) configure(cron *Cron, quiet, atMostEvery time.Duration, now time.Time) (changed bool) {
+	other := (cron == nil) != (p.cron == nil) || cron != nil && cron.String() != p.cron.String()
+	changed = other || quiet != p.quiet || atMostEvery != p.atMostEvery
+	p.quiet, p.atMostEvery = quiet, atMostEvery
+	if other {
+		p.cron = cron
+		switch isDue := !p.scheduled.IsZero() && !p.scheduled.After(now); {
+		case cron == nil:
+			p.scheduled = time.Time{}
+		case !isDue:
+			p.passed(now)
+		}
+	}
+	if !p.isOn() {
+		p.retry, p.due, p.warned = time.Time{}, time.Time{}, false
+	}
+	return changed
+}
+
 // take notes the state of another generation, of which base is the newest backup.
 func (p *plan) take(stats cairn.Stats, base cairn.Base, now time.Time) {
 	p.line, p.revision, p.backed = stats.Line, stats.Revision, base.Revision
@@ -230,6 +253,7 @@ func (p *plan) fail(err error, now time.Time, random float64) {
 	}
 	p.failures++
 	switch {
+	case !p.isOn(): // it was turned off meanwhile
 	case mends(p.problem.Code):
 		p.retry = now.Add(pauseAfter(p.failures, random))
 	case p.quiet > 0: // changes have no next time of their own

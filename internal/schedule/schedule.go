@@ -39,7 +39,8 @@ type Database interface {
 }
 
 // Config says when backups are made, and how. Without Cron and Quiet there are
-// none. Database, Last, Confirm and Begin are required otherwise.
+// none, until Configure says otherwise. Database, Last, Confirm and Begin are
+// required.
 type Config struct {
 	// Cron has the times; nil means none. A time that is missed is made up once.
 	Cron *Cron
@@ -109,21 +110,21 @@ func (s *Scheduler) now() time.Time { return s.cfg.Now().Round(0) }
 // Run makes backups until ctx ends; then it returns at once, and a backup under way
 // is left to who makes it. Call it once.
 func (s *Scheduler) Run(ctx context.Context) {
-	if s.cfg.Cron == nil && s.cfg.Quiet == 0 {
-		return
-	}
 	s.mu.Lock()
 	s.plan.started = s.now()
 	s.mu.Unlock()
-	s.cfg.Log.Info("backups are made by themselves", "schedule", s.Status().Cron, "quiet", s.cfg.Quiet, "at_most_every", s.cfg.AtMostEvery)
+	s.tell(false)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var trying chan struct{} // closed when the backup under way has ended; nil without one
 	for {
-		changed := s.cfg.Database.Changed() // before the look, which it may make old
-		s.look(ctx)
-		if trying == nil {
-			trying = s.try(ctx)
+		var changed <-chan struct{}
+		if s.isOn() {
+			changed = s.cfg.Database.Changed() // before the look, which it may make old
+			s.look(ctx)
+			if trying == nil {
+				trying = s.try(ctx)
+			}
 		}
 		timer.Reset(s.pause(trying != nil))
 		select {
@@ -138,6 +139,47 @@ func (s *Scheduler) Run(ctx context.Context) {
 		case <-s.wake:
 		case <-timer.C:
 		}
+	}
+}
+
+// isOn reports whether there are backups at all.
+func (s *Scheduler) isOn() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.plan.isOn()
+}
+
+// tell logs when backups are made, or if it is news, that none are.
+func (s *Scheduler) tell(news bool) {
+	switch st := s.Status(); {
+	case st.On:
+		s.cfg.Log.Info("backups are made by themselves", "schedule", st.Cron, "quiet", st.Quiet, "at_most_every", st.AtMostEvery)
+	case news:
+		s.cfg.Log.Info("backups are not made by themselves any more")
+	}
+}
+
+// Configure has backups made at other times from now on. What is known stays: the
+// newest backup, changes that wait for one, and failures. A time of the new expression
+// that has passed was not missed; one of the old that is due stays due. A backup under
+// way goes on. It waits for nothing.
+func (s *Scheduler) Configure(cron *Cron, quiet, atMostEvery time.Duration) {
+	now := s.now()
+	s.mu.Lock()
+	changed := s.plan.configure(cron, quiet, atMostEvery, now)
+	s.mu.Unlock()
+	if !changed {
+		return
+	}
+	s.tell(true)
+	s.stir()
+}
+
+// stir has Run look at what has changed.
+func (s *Scheduler) stir() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // it will
 	}
 }
 
@@ -176,7 +218,7 @@ func (s *Scheduler) pause(busy bool) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at, _ := s.plan.next()
-	if busy || at.IsZero() {
+	if busy || at.IsZero() || !s.plan.isOn() {
 		return lookEvery
 	}
 	return max(0, min(lookEvery, at.Sub(s.now())))
@@ -318,8 +360,5 @@ func (s *Scheduler) Ended(job cairn.Job) {
 	s.mu.Lock()
 	s.plan.succeed(job.Backup, s.now())
 	s.mu.Unlock()
-	select {
-	case s.wake <- struct{}{}:
-	default: // it will look
-	}
+	s.stir()
 }

@@ -1,6 +1,7 @@
 package schedule_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -310,7 +311,9 @@ func TestStop(t *testing.T) {
 func TestOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := schedule.New(schedule.Config{Log: discard()}) // without all that it would need
-		s.Run(t.Context())
+		ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
+		defer cancel()
+		s.Run(ctx)
 		s.Ended(cairn.Job{Kind: cairn.Creation, Status: cairn.JobCompleted, Backup: cairn.Backup{Scope: cairn.ScopeAll}})
 		if st := s.Status(); st.On || !st.Next.IsZero() {
 			t.Errorf("the status is %+v", st)

@@ -41,7 +41,7 @@ func (s *Scheduler) Status() Status {
 	defer s.mu.Unlock()
 	p := &s.plan
 	st := Status{
-		On:    p.cron != nil || p.quiet > 0,
+		On:    p.isOn(),
 		Quiet: p.quiet, AtMostEvery: p.atMostEvery,
 		Running: p.trying, LastSuccess: p.success,
 		Failures: p.failures, FailingSince: p.since, LastFailure: p.failed, Problem: p.problem,
