@@ -34,11 +34,9 @@ func (d *daemonProcess) watch() error {
 		After:       d.tidyUp,
 		Log:         d.log,
 	}
-	if text := d.config.Backup.Schedule; text != "" {
-		var err error
-		if cfg.Cron, err = schedule.ParseCron(text); err != nil {
-			return err
-		}
+	var err error
+	if cfg.Cron, err = cronOf(d.config.Backup); err != nil {
+		return err
 	}
 	d.scheduler = schedule.New(cfg)
 	return nil

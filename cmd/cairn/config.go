@@ -56,7 +56,9 @@ func checks() map[string]func(config.Config) error {
 			}
 			return err
 		},
-		"listen": func(c config.Config) error { return checkAddress(c.Listen) },
+		"listen":   checkAddress,
+		"tls_cert": checkPair,
+		"tls_key":  checkPair,
 		"cloud": func(c config.Config) error {
 			dir, err := absolute(c.Data)
 			if err == nil {

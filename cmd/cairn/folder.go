@@ -93,17 +93,25 @@ func absolute(given string) (string, error) {
 // that runs on the data folder.
 func daemon(ctx context.Context, data location) (*client.Client, error) {
 	if address := os.Getenv("CAIRN_URL"); address != "" {
-		u, err := url.Parse(address)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			return nil, usageError{fmt.Errorf("CAIRN_URL is %s, which is no address: it looks like http://127.0.0.1:39300", cairn.Quote(address))}
+		if !isAddress(address) {
+			return nil, usageError{fmt.Errorf("CAIRN_URL is %s, which is no address: it looks like http://127.0.0.1:39300 or unix:///path/of/socket", cairn.Quote(address))}
 		}
-		return client.New(address), nil
+		return client.New(address).WithToken(os.Getenv(tokenVariable)), nil
 	}
 	dir, err := dataFolder(data)
 	if err != nil {
 		return nil, err
 	}
 	return daemonOn(ctx, dir)
+}
+
+// isAddress reports whether a client can be told of the address.
+func isAddress(address string) bool {
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		return checkSocketPath(path) == nil
+	}
+	u, err := url.Parse(address)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 }
 
 // daemonOn returns a client of the daemon that runs on a data folder;
@@ -125,7 +133,7 @@ func daemonOn(ctx context.Context, dir string) (*client.Client, error) {
 		return nil, cairn.FileError("reading", path, err)
 	}
 	address := strings.TrimSpace(string(text))
-	c := client.New(address)
+	c := client.New(address).WithToken(os.Getenv(tokenVariable))
 	asking, cancel := context.WithTimeout(ctx, identifyTime)
 	defer cancel()
 	d, err := c.Daemon(asking)

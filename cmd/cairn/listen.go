@@ -1,15 +1,19 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"cairn"
+	"cairn/internal/config"
 )
 
 const (
@@ -17,10 +21,76 @@ const (
 	sdkPort = 1000
 	// firstPort to lastPort is where later clients look.
 	firstPort, lastPort = 39300, 39333
+	// mostConnections is how many there can be at the same time, over TCP and
+	// sockets together, websockets counted.
+	mostConnections = 1024
 )
 
-// listen opens the given address, or the default ones.
-func listen(address string, log *slog.Logger) ([]net.Listener, error) {
+// A listener is what the daemon listens on.
+type listener struct {
+	net.Listener
+	url string // that leads there
+}
+
+// listen opens what the configuration says, over TCP with TLS if secure is not nil.
+// Where that takes more than a loopback address from who wants to use it, a socket
+// in the data folder is for the commands of this user.
+func listen(c config.Config, dir string, secure *tls.Config, log *slog.Logger) ([]listener, error) {
+	limit := newConnLimit(mostConnections)
+	if path, ok := strings.CutPrefix(c.Listen, "unix:"); ok {
+		l, err := listenSocket(path)
+		if err != nil {
+			return nil, err
+		}
+		return []listener{{limit.on(l), l.url()}}, nil
+	}
+	opened, err := listenTCP(c.Listen, log)
+	if err != nil {
+		return nil, err
+	}
+	var listeners []listener
+	for _, l := range opened {
+		if !isLoopback(l.Addr()) && secure == nil {
+			log.Warn("what is sent to this address, the token too, can be read on the network: tls_cert and tls_key would keep it from that", "address", l.Addr())
+		}
+		address := l.Addr().String()
+		l = limit.on(l)
+		if secure == nil {
+			listeners = append(listeners, listener{l, "http://" + address})
+		} else {
+			listeners = append(listeners, listener{tls.NewListener(l, secure), "https://" + address})
+		}
+	}
+	if !hasToken(c) && secure == nil {
+		return listeners, nil
+	}
+	l, err := listenSocket(filepath.Join(dir, socketFile))
+	if err != nil {
+		log.Warn("there is no socket for the commands of this user, who need CAIRN_TOKEN, or CAIRN_URL with the name in the certificate", "err", err)
+		return listeners, nil
+	}
+	return append(listeners, listener{limit.on(l), l.url()}), nil
+}
+
+// isLoopback reports whether only this machine can reach an address.
+func isLoopback(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
+// commandsURL returns the address for the commands of this user: the socket, or else
+// the first.
+func commandsURL(listeners []listener) string {
+	for _, l := range listeners {
+		if strings.HasPrefix(l.url, "unix:") {
+			return l.url
+		}
+	}
+	return listeners[0].url
+}
+
+// listenTCP opens the given address, or the default ones.
+func listenTCP(address string, log *slog.Logger) ([]net.Listener, error) {
 	if address != "" {
 		l, err := listenAt(address)
 		if err != nil {
@@ -67,26 +137,28 @@ func listenPort(port int) ([]net.Listener, error) {
 }
 
 // checkAddress refuses an address that cannot be listened on, or must not be:
-// whatever is not this machine's loopback would serve the network.
-func checkAddress(address string) error {
-	host, port, err := net.SplitHostPort(address)
+// whatever is not this machine's loopback serves the network, and that takes a
+// token.
+func checkAddress(c config.Config) error {
+	if path, ok := strings.CutPrefix(c.Listen, "unix:"); ok {
+		return checkSocketPath(path)
+	}
+	host, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
-		return usageError{fmt.Errorf("%s is no address: it looks like 127.0.0.1:39300", cairn.Quote(address))}
+		return usageError{fmt.Errorf("%s is no address: it looks like 127.0.0.1:39300, or unix:/path/of/socket", cairn.Quote(c.Listen))}
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return usageError{fmt.Errorf("%s has no port from 0 to 65535", cairn.Quote(address))}
+		return usageError{fmt.Errorf("%s has no port from 0 to 65535", cairn.Quote(c.Listen))}
 	}
-	if addr, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !addr.IsLoopback()) {
-		return usageError{fmt.Errorf("%s is not an address of this machine's loopback, and cairn listens on no other: use 127.0.0.1:PORT or [::1]:PORT", cairn.Quote(address))}
+	addr, err := netip.ParseAddr(host)
+	if loopback := host == "localhost" || err == nil && addr.IsLoopback(); !loopback && !hasToken(c) {
+		return usageError{fmt.Errorf("%s is not an address of this machine's loopback, and serves the network: that takes a token, from a file that --token-file names, which is made if it is not there; else use 127.0.0.1:PORT or [::1]:PORT", cairn.Quote(c.Listen))}
 	}
 	return nil
 }
 
 // listenAt opens one address that was asked for.
 func listenAt(address string) (net.Listener, error) {
-	if err := checkAddress(address); err != nil {
-		return nil, err
-	}
 	l, err := net.Listen("tcp", address)
 	if err == nil {
 		return l, nil

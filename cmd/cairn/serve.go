@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"filippo.io/age"
@@ -58,7 +60,8 @@ file; cairn config check shows what is in force.`,
 	at := dataFlag(cmd)
 	flags := settingFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		settings, err := loadConfig(config.Request{File: at.config, Flags: flags(), Checks: checks()})
+		request := config.Request{File: at.config, Flags: flags(), Checks: checks()}
+		settings, err := loadConfig(request)
 		if err != nil {
 			return err // before the data folder is touched
 		}
@@ -67,11 +70,12 @@ file; cairn config check shows what is in force.`,
 			return err
 		}
 		d := daemonProcess{
-			dir:    dir,
-			config: settings.Config,
-			log:    slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: settings.LogLevel})),
-			stdout: cmd.OutOrStdout(),
+			dir:     dir,
+			config:  settings.Config,
+			request: request,
+			stdout:  cmd.OutOrStdout(),
 		}
+		d.log, d.level = newLog(cmd.ErrOrStderr(), settings.LogLevel)
 		if settings.File != "" {
 			d.log.Info("configured", "file", settings.File)
 		}
@@ -89,10 +93,16 @@ file; cairn config check shows what is in force.`,
 // closes in the opposite one.
 type daemonProcess struct {
 	dir      string
-	config   config.Config
+	config   config.Config       // that it was started with
+	request  config.Request      // which reads it again
 	identity *age.X25519Identity // from --key; nil without
 	log      *slog.Logger
+	level    *slog.LevelVar // of log
 	stdout   io.Writer
+
+	credentials credentials                     // that it was started with
+	certificate atomic.Pointer[tls.Certificate] // that is in force; nil without TLS
+	reloaded    atomic.Pointer[config.Config]   // that was read since; nil when none was
 
 	lock      *durable.FileLock
 	device    *device.Device
@@ -103,7 +113,7 @@ type daemonProcess struct {
 	metrics   *metrics.Metrics
 	scheduler *schedule.Scheduler
 	jobs      *jobs.Jobs
-	listeners []net.Listener
+	listeners []listener
 	stuck     bool // something still goes on after drain
 }
 
@@ -120,6 +130,8 @@ const memoryLimit = 112 << 20
 
 // run serves until ctx ends.
 func (d *daemonProcess) run(ctx context.Context) (err error) {
+	asked, ignore := hangUps()
+	defer ignore()
 	if os.Getenv("GOMEMLIMIT") == "" {
 		defer debug.SetMemoryLimit(debug.SetMemoryLimit(memoryLimit))
 	}
@@ -140,6 +152,7 @@ func (d *daemonProcess) run(ctx context.Context) (err error) {
 		Clouds:    d.clouds,
 		User:      &d.user,
 		Jobs:      d.jobs,
+		Access:    access(d.config, d.credentials),
 		Retention: d.config.Retention.Keep,
 		Contents:  d.engine,
 		Spool:     filepath.Join(d.dir, spoolFolder),
@@ -167,6 +180,7 @@ func (d *daemonProcess) run(ctx context.Context) (err error) {
 	for _, l := range d.listeners {
 		serving.Go(func() { failed <- server.Serve(l) })
 	}
+	defer d.reloads(asked, handler)()
 	unschedule := d.startSchedule(ctx)
 	if err := d.announce(); err != nil {
 		return errors.Join(err, d.drain(server, handler, unschedule, cancel))
@@ -184,6 +198,9 @@ func (d *daemonProcess) run(ctx context.Context) (err error) {
 func (d *daemonProcess) open(ctx context.Context) (err error) {
 	if err := durable.MkdirAll(d.dir); err != nil {
 		return cairn.FileError("creating", d.dir, err)
+	}
+	if err := keepPrivate(d.dir, d.log); err != nil {
+		return err
 	}
 	d.lock, err = durable.Lock(filepath.Join(d.dir, "lock"))
 	if errors.Is(err, durable.ErrLocked) {
@@ -222,8 +239,7 @@ func (d *daemonProcess) open(ctx context.Context) (err error) {
 	if err := d.openCloud(ctx); err != nil {
 		return err
 	}
-	d.listeners, err = listen(d.config.Listen, d.log)
-	return err
+	return d.openAddresses()
 }
 
 // references leads from the formats of an asset to it.
@@ -238,7 +254,7 @@ func references(collection string, json []byte) []string {
 // address, and in the data folder.
 func (d *daemonProcess) announce() error {
 	path := filepath.Join(d.dir, urlFile)
-	if err := durable.WriteFile(path, []byte(d.urls()[0]+"\n")); err != nil {
+	if err := durable.WriteFile(path, []byte(commandsURL(d.listeners)+"\n")); err != nil {
 		return cairn.FileError("writing", path, err)
 	}
 	for _, url := range d.urls() {
@@ -252,7 +268,7 @@ func (d *daemonProcess) announce() error {
 func (d *daemonProcess) urls() []string {
 	var urls []string
 	for _, l := range d.listeners {
-		urls = append(urls, "http://"+l.Addr().String())
+		urls = append(urls, l.url)
 	}
 	return urls
 }

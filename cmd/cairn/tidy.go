@@ -22,7 +22,7 @@ func (d *daemonProcess) tidyUp(ctx context.Context) error {
 
 // retain applies the rules of retention, if there are any.
 func (d *daemonProcess) retain(ctx context.Context) error {
-	rules := d.config.Retention.Keep
+	rules := d.retention().Keep
 	if rules.IsEmpty() {
 		return nil
 	}
@@ -37,7 +37,8 @@ func (d *daemonProcess) retain(ctx context.Context) error {
 // ago.
 func (d *daemonProcess) prune(ctx context.Context) error {
 	cloud, ok := d.engine.Connected()
-	if !d.config.Retention.Prune || !ok {
+	rules := d.retention()
+	if !rules.Prune || !ok {
 		return nil
 	}
 	last, err := d.device.Pruned(ctx, cloud)
@@ -45,7 +46,7 @@ func (d *daemonProcess) prune(ctx context.Context) error {
 		d.log.Warn("when the cloud was pruned last is not known", "err", err)
 	}
 	now := time.Now()
-	if !pruneDue(last, now, d.config.Retention.PruneEvery) {
+	if !pruneDue(last, now, rules.PruneEvery) {
 		return nil
 	}
 	result, err := d.engine.Prune(ctx, false, func(cairn.PruneProgress) {})
