@@ -28,14 +28,18 @@ import (
 // TestScript runs the scripts in testdata/script: the command line as people
 // use it. Besides the commands of package testscript they have:
 //
+//	ask STATUS URL [HEADER]...
+//	                        ask it with GET, and check the status; a header is NAME:VALUE
 //	await FILE              wait until the file is there
 //	bytes FILE TEXT         write a file of any bytes, escaped as in Go
+//	certificate CERT KEY    make a certificate for localhost and 127.0.0.1, and trust it
 //	code N cairn ...        run a command that must end with this exit code
 //	damage FOLDER           flip a bit in each file below it
 //	events FILE BACKUP      check that it is the events of a job that is complete, and write its backup to a file
 //	get PATH FILE           write the answer of the daemon in $CAIRN_DATA to a file
 //	json FILE               check that it is one line of compact JSON
 //	keep NAME FILE REGEXP   set a variable to the first group found in a file
+//	mode MODE FILE          check its mode, an octal number
 //	plain FILE              check that it is safe to show on a terminal
 //	post FILE [PATH]        store the lines of a file in the daemon in $CAIRN_DATA, or send JSON to a path that answers 204
 //	signal NAME             send it to the commands in the background
@@ -91,17 +95,20 @@ func runScripts(t *testing.T, onS3 bool, names ...string) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"await":  await,
-			"bytes":  writeBytes,
-			"code":   exitCode,
-			"damage": damageFiles,
-			"events": isEvents,
-			"get":    get,
-			"json":   isJSON,
-			"keep":   keep,
-			"plain":  isPlain,
-			"post":   post,
-			"signal": signalBackground,
+			"ask":         askStatus,
+			"await":       await,
+			"bytes":       writeBytes,
+			"certificate": certificate,
+			"code":        exitCode,
+			"damage":      damageFiles,
+			"events":      isEvents,
+			"get":         get,
+			"json":        isJSON,
+			"keep":        keep,
+			"mode":        hasMode,
+			"plain":       isPlain,
+			"post":        post,
+			"signal":      signalBackground,
 		},
 		Condition: func(name string) (bool, error) {
 			if name == "s3" {

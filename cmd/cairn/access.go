@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 
@@ -189,5 +190,18 @@ func (d *daemonProcess) openAddresses() (err error) {
 	}
 	d.certificate.Store(d.credentials.certificate)
 	d.listeners, err = listen(d.config, d.dir, secured(&d.certificate), d.log)
+	return err
+}
+
+// keepFolders keeps other users out of the data folder, and of the one with the keys,
+// which may be a link to elsewhere.
+func (d *daemonProcess) keepFolders() error {
+	if err := keepPrivate(d.dir, d.log); err != nil {
+		return err
+	}
+	err := keepPrivate(filepath.Join(d.dir, keysFolder), d.log)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it is made later
+	}
 	return err
 }

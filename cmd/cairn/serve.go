@@ -199,7 +199,7 @@ func (d *daemonProcess) open(ctx context.Context) (err error) {
 	if err := durable.MkdirAll(d.dir); err != nil {
 		return cairn.FileError("creating", d.dir, err)
 	}
-	if err := keepPrivate(d.dir, d.log); err != nil {
+	if err := d.keepFolders(); err != nil {
 		return err
 	}
 	d.lock, err = durable.Lock(filepath.Join(d.dir, "lock"))
