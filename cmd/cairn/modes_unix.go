@@ -28,7 +28,7 @@ func keepPrivate(path string, log *slog.Logger) error {
 	if owner, ok := info.Sys().(*syscall.Stat_t); ok && int(owner.Uid) != os.Geteuid() {
 		return &cairn.Error{
 			Code:    cairn.CodeNoPermission,
-			Message: fmt.Sprintf("The folder %s belongs to the user %d, and this is the user %d.", path, owner.Uid, os.Geteuid()),
+			Message: fmt.Sprintf("This user, %d, has no permission for the folder %s: it belongs to the user %d.", os.Geteuid(), path, owner.Uid),
 			Hint:    "Start cairn as its owner, give it to this user with chown -R, or choose another one with --data.",
 		}
 	}

@@ -42,7 +42,7 @@ func TestKeepPrivate(t *testing.T) {
 		}
 	}
 	log.Reset()
-	if err := keepPrivate(foreign, logger); cairn.CodeOf(err) != cairn.CodeNoPermission || !strings.Contains(err.Error(), "belongs to the user ") {
+	if err := keepPrivate(foreign, logger); cairn.CodeOf(err) != cairn.CodeNoPermission || !strings.Contains(err.Error(), "it belongs to the user ") {
 		t.Errorf("a folder of another user: %v", err)
 	}
 	if log.Len() > 0 {
