@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	"cairn/internal/bucket/gcs":        {"cairn/internal/bucket", "cairn/internal/bucket/remote"},
 	"cairn/internal/bucket/remote":     {"cairn/internal/bucket"},
 	"cairn/internal/bucket/s3":         {"cairn/internal/bucket", "cairn/internal/bucket/remote"},
-	"cairn/internal/cloud":             {"cairn", "cairn/internal/bucket", "cairn/internal/keys", "cairn/internal/segment", "cairn/internal/durable"},
+	"cairn/internal/cloud":             {"cairn", "cairn/internal/bucket", "cairn/internal/keys", "cairn/internal/segment"},
 	"cairn/internal/config":            {"cairn"},
 	"cairn/internal/connection": {"cairn", "cairn/internal/bucket", "cairn/internal/bucket/azure", "cairn/internal/bucket/folder", "cairn/internal/bucket/gcs",
 		"cairn/internal/bucket/s3", "cairn/internal/cloud", "cairn/internal/keys", "cairn/internal/kit"},

@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # The Debian packages that the tests need on Linux, each with its commands.
-packages='mount:mount bsdutils:script util-linux:unshare e2fsprogs:mkfs.ext4 age:age zstd:zstd jq:jq openssl:openssl curl:curl strace:strace chromium:chromium zbar-tools:zbarimg python3:python3 restic:restic'
+packages='mount:mount bsdutils:script util-linux:unshare e2fsprogs:mkfs.ext4 age:age zstd:zstd jq:jq openssl:openssl curl:curl strace:strace chromium:chromium zbar-tools:zbarimg python3:python3 restic:restic gnome-keyring:gnome-keyring-daemon dbus-daemon:dbus-run-session'
 
 missing=()
 has() { command -v "$1" >/dev/null 2>&1; }
