@@ -96,7 +96,7 @@ type KnownCloud struct {
 	ID string
 	// Made counts the backups that this installation has made in it.
 	Made int64
-	// Seen is when it was last opened, to the second; zero where that is not known.
+	// Seen is when it was last opened, to the day; zero where that is not known.
 	Seen time.Time
 	// Kit is when the user has said to have its recovery kit; zero for never.
 	Kit time.Time

@@ -118,7 +118,7 @@ func TestStatuses(t *testing.T) {
 	want := map[cairn.Code]int{
 		"invalid": 400, "unauthorized": 401, "forbidden": 403, "too_many_failures": 429, "not_found": 404, "method_not_allowed": 405, "timeout": 408, "gone": 410, "changed": 412,
 		"too_large": 413, "unsupported_media_type": 415,
-		"job_not_found": 404, "cloud_not_found": 404, "not_in_backup": 404, "nothing_to_undo": 409, "key_needed": 409, "too_late": 409, "check_running": 409, "format_too_new": 505,
+		"job_not_found": 404, "not_in_backup": 404, "nothing_to_undo": 409, "key_needed": 409, "too_late": 409, "check_running": 409, "format_too_new": 505,
 		"signed_out": 511, "no_cloud": 511, "cloud_locked": 511, "key_wrong": 511, "passphrase_wrong": 511, "credentials_refused": 511,
 		"credentials_missing": 511, "access_key_unknown": 511, "session_expired": 511,
 	}

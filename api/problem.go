@@ -52,7 +52,7 @@ var statuses = map[cairn.Code]int{
 	cairn.CodeKeyWrong:        http.StatusNetworkAuthenticationRequired,
 	cairn.CodePassphraseWrong: http.StatusNetworkAuthenticationRequired,
 	cairn.CodeKeyNeeded:       http.StatusConflict,
-	cairn.CodeCloudNotFound:   http.StatusNotFound,
+	cairn.CodeCloudNotFound:   http.StatusInternalServerError, // the original API has no 404 there
 	cairn.CodeRefused:         http.StatusNetworkAuthenticationRequired,
 	cairn.CodeNoCredentials:   http.StatusNetworkAuthenticationRequired,
 	cairn.CodeKeyUnknown:      http.StatusNetworkAuthenticationRequired,

@@ -63,7 +63,9 @@ func walkREADME(t *testing.T, clone string, user *syscall.Credential, makeArgs .
 		t.Fatalf("README's walk-through has %d commands, not the 18 or more expected", len(lines))
 	}
 	for _, m := range lines {
-		w.step(m[1])
+		if !strings.Contains(m[1], "BUCKET") { // nobody here has one
+			w.step(m[1])
+		}
 	}
 	w.snippet(string(readme))
 	w.stop()
@@ -102,6 +104,10 @@ func (w *walk) step(line string) {
 		return
 	case strings.HasPrefix(line, "rm "):
 		w.stop()
+	}
+	if strings.HasSuffix(line, "passphrase add") || strings.HasSuffix(line, "cloud connect ~/backups") {
+		// They ask for a passphrase, on a terminal: the first one twice.
+		line = `printf 'correct horse battery staple\n%.0s' 1 2 | script -qec '` + line + `' /dev/null`
 	}
 	out := w.sh(strings.ReplaceAll(line, "http://127.0.0.1:39300", w.url))
 	first, _, _ := strings.Cut(out, " ")

@@ -297,7 +297,7 @@ func TestKeyWithoutCloud(t *testing.T) {
 		}
 		d := cloud.serve(t, harness.Options{Args: []string{"--key", key}})
 		status, p := ask(t, http.MethodGet, d.URL+"/backups", "")
-		if status != http.StatusInternalServerError || p.Code != cairn.CodeBucketMissing || !strings.Contains(p.Hint, "leave --key (CAIRN_KEY) out") {
+		if status != http.StatusInternalServerError || p.Code != cairn.CodeCloudNotFound || !strings.Contains(p.Hint, "leave --key (CAIRN_KEY) out") {
 			t.Errorf("listing backups: %d %+v", status, p)
 		}
 		if entries, err := os.ReadDir(cloud.dir); len(entries) > 0 || err != nil && !os.IsNotExist(err) {

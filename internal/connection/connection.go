@@ -108,7 +108,11 @@ func (c *Connections) tidy(ctx context.Context, n *connection) {
 
 // note stores which cloud is there. That it was seen again need not be kept.
 func (c *Connections) note(ctx context.Context, n *connection, known string) error {
-	err := c.cfg.Device.SetKnownCloud(ctx, n.place.key, n.place.url, n.id)
+	url := n.place.url
+	if n.place.local {
+		url = n.place.key // the data folder may be moved
+	}
+	err := c.cfg.Device.SetKnownCloud(ctx, n.place.key, url, n.id)
 	if err != nil && n.id == known {
 		c.cfg.Log.Warn("that the cloud was seen is not noted", "cloud", n.place.url, "err", err)
 		return nil

@@ -19,9 +19,20 @@ func (d *Device) KnownCloud(ctx context.Context, place string) (id string, err e
 	return id, d.readFailure(ctx, err)
 }
 
+// seenEvery is how far apart it is stored that a cloud was seen once more: what only
+// looks at a data folder leaves it as it is.
+const seenEvery = 24 * time.Hour
+
 // SetKnownCloud stores that the cloud with this id was seen at a place, and what
 // URL leads there. It keeps the promises of [Device.SetSignedIn].
 func (d *Device) SetKnownCloud(ctx context.Context, place, url, id string) error {
+	var seen string
+	err := d.db.QueryRowContext(ctx, `
+		SELECT n.seen FROM clouds AS c JOIN connections AS n ON n.place = c.url
+		WHERE c.url = ? AND c.cloud = ? AND n.url = ?`, place, id, url).Scan(&seen)
+	if at, parseErr := parseTime(seen); err == nil && parseErr == nil && time.Since(at).Abs() < seenEvery {
+		return nil
+	}
 	return d.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `
 			INSERT INTO clouds (url, cloud) VALUES (?, ?)
