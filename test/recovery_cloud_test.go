@@ -35,7 +35,7 @@ func newHandmade(t *testing.T) *handmade {
 		t.Fatal(err)
 	}
 	store := &keys.Store{Dir: t.TempDir()}
-	if h.cloud, err = cloud.Open(t.Context(), cloud.Config{Bucket: bucket, URL: "file://" + h.dir, Keys: store, Log: slog.New(slog.DiscardHandler)}); err != nil {
+	if h.cloud, err = cloud.Open(t.Context(), cloud.Config{Bucket: bucket, URL: "file://" + h.dir, Keys: store, WorkFactor: 10, Log: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)
 	}
 	if h.encoder, err = segment.NewEncoder(h.cloud.Recipient()); err != nil {
