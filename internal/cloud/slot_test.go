@@ -17,6 +17,7 @@ import (
 
 	"cairn"
 	"cairn/internal/bucket"
+	"cairn/internal/bucket/fault"
 	"cairn/internal/cloud"
 	"cairn/internal/keys"
 	"cairn/test/stores"
@@ -167,6 +168,28 @@ func TestPassphraseYieldsToKeys(t *testing.T) {
 	d := newDevice(t, b)
 	d.Passphrase, d.Identity = wrongPhrase, c.Identity()
 	d.open(t) // and so does the supplied one
+}
+
+// TestKeysNeedNoListing pins what opening a cloud asks the bucket: with a key, stored or
+// supplied, nothing but cairn.json, however many slots there are.
+func TestKeysNeedNoListing(t *testing.T) {
+	b := stores.New(t)
+	owner := newDevice(t, b)
+	c := owner.open(t)
+	add(t, c, oldPhrase)
+	given := newDevice(t, b)
+	given.Identity = c.Identity()
+	for _, d := range []*device{owner, given} {
+		var calls []fault.Call
+		d.Bucket = fault.New(b, func(call fault.Call) fault.Outcome {
+			calls = append(calls, call)
+			return fault.Outcome{}
+		})
+		d.open(t)
+		if want := []fault.Call{{Op: fault.Get, Name: "cairn.json", N: 1}}; !slices.Equal(calls, want) {
+			t.Errorf("opening makes the calls %+v, want %+v", calls, want)
+		}
+	}
 }
 
 // TestKeychainThatIsLocked opens a cloud whose key is in a keychain that cannot be
