@@ -42,16 +42,22 @@ func TestBrowser(t *testing.T) {
 	installSDK(t)
 	ctx := openBrowser(t)
 	d := harness.Start(t, harness.Options{})
-	lend(t, ctx)
 	// The page itself runs nothing and asks for nothing.
 	if _, err := chromedp.Call(ctx, page.SetBypassCSP, page.SetBypassCSPParams{Enabled: true}); err != nil {
 		t.Fatal(err)
 	}
+	runInPage(t, ctx, d.URL+"/", d.URL)
+}
+
+// runInPage runs the tests of our package for the SDK in a page, on a daemon.
+func runInPage(t *testing.T, ctx context.Context, page, daemon string) {
+	t.Helper()
+	lend(t, ctx)
 	imports, err := json.Marshal(map[string]any{"imports": importMap})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := chromedp.Run(ctx, chromedp.Navigate(d.URL+"/")); err != nil {
+	if _, err := chromedp.Run(ctx, chromedp.Navigate(page)); err != nil {
 		t.Fatal(err)
 	}
 	type outcome struct{ Name, Error string }
@@ -62,10 +68,10 @@ func TestBrowser(t *testing.T) {
 		map.type = 'importmap';
 		map.textContent = %q;
 		document.head.append(map);
-		globalThis.process = { env: { CAIRN_URL: location.origin } };
+		globalThis.process = { env: { CAIRN_URL: %q } };
 		const { run } = await import('node:test');
 		return run('./streams.test.mjs');
-	})()`, imports), chromedp.EvalAwaitPromise))
+	})()`, imports, daemon), chromedp.EvalAwaitPromise))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +86,7 @@ func TestBrowser(t *testing.T) {
 }
 
 // openBrowser opens a tab of a new browser, which ends with the test.
-func openBrowser(t *testing.T) context.Context {
+func openBrowser(t *testing.T, more ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	program, err := exec.LookPath("chromium")
 	if err != nil {
@@ -88,6 +94,7 @@ func openBrowser(t *testing.T) context.Context {
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program),
 		chromedp.Env("TMPDIR="+t.TempDir())) // where it leaves things behind
+	options = append(options, more...)
 	allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, cancel := chromedp.NewContext(allocator)
 	t.Cleanup(func() {
