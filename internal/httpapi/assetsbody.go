@@ -31,7 +31,8 @@ func readAssets(r *http.Request, folder string) (*spool, error) {
 	if err := wantMedia(r, isJSON, "application/json"); err != nil {
 		return nil, err
 	}
-	body := &assetsBody{r: in}
+	body := &assetsBody{r: in, turn: func() error { return takeTurn(r) }}
+	defer endTurn(r) // they are in the file then
 	p := assetsParser{body: body, dec: json.NewDecoder(body), ids: map[[16]byte]struct{}{}}
 	var err error
 	if p.out, err = newSpool(folder); err != nil {
@@ -188,11 +189,12 @@ func (p *assetsParser) failure(err error) error {
 // assetsBody is the body of POST /backup, within its bounds and UTF-8.
 type assetsBody struct {
 	r     io.Reader
-	read  int64  // bytes so far
-	most  int64  // that may be read before the value is complete that is
-	where string // the words for that value
-	rest  []byte // the begin of a character whose end is still to come
-	err   error  // that ended it
+	read  int64        // bytes so far
+	most  int64        // that may be read before the value is complete that is
+	where string       // the words for that value
+	turn  func() error // waits until there is room for a large value
+	rest  []byte       // the begin of a character whose end is still to come
+	err   error        // that ended it
 }
 
 // fault returns what is wrong with the body, nil when it just ended.
@@ -211,6 +213,11 @@ func (b *assetsBody) Read(p []byte) (int, error) {
 	if room <= 0 {
 		b.err = assetTooLarge(b.where)
 		return 0, b.err
+	}
+	if b.read-(b.most-maxBodyBytes) > largeBody {
+		if b.err = b.turn(); b.err != nil {
+			return 0, b.err
+		}
 	}
 	n, err := fill(b.r, p[:min(int64(len(p)), room)])
 	if b.read += int64(n); b.read > maxAssetsBytes {

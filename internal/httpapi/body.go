@@ -58,17 +58,19 @@ func bounded(r *http.Request) {
 	}
 }
 
-// takeTurn waits until there is room for the body. It is taken at once for all of
-// it, since several that had a part each could wait for each other.
+// takeTurn waits until there is room for the body, or for the document of it that
+// comes. It is taken at once for all of that, since several that had a part each could
+// wait for each other. Who has it has until the time of one document is over.
 func takeTurn(r *http.Request) error {
 	b, ok := r.Body.(*body)
 	if !ok || b.held > 0 {
 		return nil
 	}
-	size := b.length
-	if size < 0 {
-		size = maxBodyBytes
+	size := int64(maxBodyBytes)
+	if b.length >= 0 {
+		size = min(size, b.length)
 	}
+	bounded(r)
 	ctx, cancel := context.WithDeadline(r.Context(), b.until)
 	defer cancel()
 	if err := b.bodies.acquire(ctx, size); err != nil {
@@ -85,10 +87,12 @@ func takeTurn(r *http.Request) error {
 	return nil
 }
 
-// endTurn gives back the room of a body that nobody keeps.
+// endTurn gives back the room of what nobody keeps any more; the next document of the
+// body has its own time.
 func endTurn(r *http.Request) {
 	if b, ok := r.Body.(*body); ok {
 		b.release()
+		b.until = time.Time{}
 	}
 }
 

@@ -23,6 +23,12 @@ type upload struct {
 // upload sends the header of a request, and the begin of its body.
 func (s *stage) upload(header, begin string) *upload {
 	s.t.Helper()
+	return s.uploadTo("/connect", "application/json", header, begin)
+}
+
+// uploadTo is upload to a path.
+func (s *stage) uploadTo(path, media, header, begin string) *upload {
+	s.t.Helper()
 	conn, err := s.pipes.Dial()
 	if err != nil {
 		s.t.Fatal(err)
@@ -30,11 +36,11 @@ func (s *stage) upload(header, begin string) *upload {
 	s.t.Cleanup(func() { conn.Close() })
 	u := &upload{connection: newConnection(s.t, conn), conn: conn, answered: make(chan answer, 1)}
 	go func() {
-		if a, err := u.answer("POST", "/connect"); err == nil {
+		if a, err := u.answer("POST", path); err == nil {
 			u.answered <- a
 		}
 	}()
-	u.send("POST /connect HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" + header + "\r\n" + begin)
+	u.send("POST " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: " + media + "\r\n" + header + "\r\n" + begin)
 	return u
 }
 
@@ -172,6 +178,40 @@ func TestBodiesGiveUp(t *testing.T) {
 		}
 		if again.status() != 408 {
 			t.Errorf("one that waited and then is slow: status %d", again.status())
+		}
+	})
+}
+
+// TestLongLinesWait has the lines of documents, and assets, wait for their turn as
+// whole bodies do, but not those that are small.
+func TestLongLinesWait(t *testing.T) {
+	perform(t, func(t *testing.T, s *stage) {
+		const chunked = "Transfer-Encoding: chunked\r\n"
+		var slow []*upload
+		for _, path := range []string{"/v1/documents", "/backup", "/connect"} {
+			begin := large
+			if path == "/backup" {
+				begin = `{"iterable":[{"id":"` + installation + `","x":"` + large[6:] + strings.Repeat("x", 1<<20)
+			}
+			media := "application/json"
+			slow = append(slow, s.uploadTo(path, media, chunked, chunk(begin)))
+		}
+		waiting := s.uploadTo("/v1/documents", "application/x-ndjson", chunked, chunk(strings.Repeat("x", 1<<20+1)+"\n")+"0\r\n\r\n")
+		if waiting.status() != 0 {
+			t.Errorf("without room: status %d", waiting.status())
+		}
+		short := s.uploadTo("/v1/documents", "application/x-ndjson", chunked, strings.Repeat(chunk(strings.Repeat("x", 1<<19)+"\n"), 20)+"0\r\n\r\n")
+		if short.status() != 200 {
+			t.Errorf("short lines: status %d", short.status())
+		}
+		for _, u := range slow {
+			if u.status() != 0 {
+				t.Errorf("the answer comes too early: status %d", u.status())
+			}
+		}
+		slow[1].conn.Close()
+		if waiting.status() != 200 {
+			t.Errorf("with room: status %d", waiting.status())
 		}
 	})
 }

@@ -98,7 +98,7 @@ func (s *Server) readDocument(w http.ResponseWriter, r *http.Request) error {
 // in transactions of up to batchLines lines. A line that cannot be stored is
 // refused with its reason and does not keep the others.
 func (s *Server) writeDocuments(w http.ResponseWriter, r *http.Request) error {
-	in := documentReader{r: bufio.NewReaderSize(r.Body, pieceBytes)}
+	in := documentReader{r: bufio.NewReaderSize(r.Body, pieceBytes), turn: func() error { return takeTurn(r) }}
 	if _, err := in.r.Peek(1); err == nil {
 		if err := wantMedia(r, isNDJSON, api.NDJSON); err != nil {
 			return err
@@ -117,6 +117,7 @@ func (s *Server) writeDocuments(w http.ResponseWriter, r *http.Request) error {
 			}
 			count(&out, results)
 		}
+		endTurn(r)
 		if err != nil {
 			break
 		}
@@ -152,6 +153,7 @@ func storedBefore(err error, out api.DocumentsWritten) error {
 type documentReader struct {
 	r    *bufio.Reader
 	line int64
+	turn func() error // waits until there is room for a large line
 }
 
 // batch returns the documents of one transaction, adding the lines that are
@@ -185,6 +187,11 @@ func (in *documentReader) next() ([]byte, error) {
 		piece, err := in.r.ReadSlice('\n')
 		if len(text)+len(piece) > maxBodyBytes {
 			return nil, lineTooLong(in.line)
+		}
+		if len(text)+len(piece) > largeBody {
+			if err := in.turn(); err != nil {
+				return nil, err
+			}
 		}
 		text = append(text, piece...)
 		switch {
