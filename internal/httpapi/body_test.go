@@ -191,7 +191,7 @@ func TestLongLinesWait(t *testing.T) {
 		for _, path := range []string{"/v1/documents", "/backup", "/connect"} {
 			begin := large
 			if path == "/backup" {
-				begin = `{"iterable":[{"id":"` + installation + `","x":"` + large[6:] + strings.Repeat("x", 1<<20)
+				begin = `{"iterable":[{"id":"` + installation + `","x":"` + strings.Repeat("x", 5<<20)
 			}
 			media := "application/json"
 			slow = append(slow, s.uploadTo(path, media, chunked, chunk(begin)))
