@@ -189,7 +189,7 @@ func TestLongLinesWait(t *testing.T) {
 		const chunked = "Transfer-Encoding: chunked\r\n"
 		var slow []*upload
 		for _, path := range []string{"/v1/documents", "/backup", "/connect"} {
-			begin := large
+			begin := large + strings.Repeat("x", 1<<17)
 			if path == "/backup" {
 				begin = `{"iterable":[{"id":"` + installation + `","x":"` + strings.Repeat("x", 5<<20)
 			}
