@@ -16,7 +16,7 @@ E2E = CAIRN_BIN='$(CURDIR)/$(BIN)' scripts/gotest.sh -count=1 -parallel 4 ./test
 ENGINE = ./internal/backup ./internal/cloud
 
 .DEFAULT_GOAL := help
-.PHONY: help build run run-s3 test test-long unit stores e2e lint cross deps bench bench-large fmt clean
+.PHONY: help build run run-s3 test test-long unit stores e2e fuzz lint cross deps bench bench-large fmt clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ stores: $(S3) ## the tests of the engine on a folder and on an S3 server, and la
 
 e2e: build $(S3) ## the end-to-end tests, on the binary
 	$(E2E) -timeout 20m
+
+fuzz: ## run each fuzz target for a minute, or FUZZTIME=
+	@scripts/fuzz.sh
 
 lint: ## gofmt, vet, staticcheck, govulncheck, tsc
 	@files=$$(find . -name node_modules -prune -o -name '*.go' -exec gofmt -l {} +); \

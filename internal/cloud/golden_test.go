@@ -50,7 +50,7 @@ func checkGolden(t *testing.T, name string, text []byte) {
 
 func golden(name string) string { return filepath.Join("testdata", name) }
 
-func readGolden(t *testing.T, name string) []byte {
+func readGolden(t testing.TB, name string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(golden(name))
 	if err != nil {
@@ -60,7 +60,7 @@ func readGolden(t *testing.T, name string) []byte {
 }
 
 // goldenManifest is what the golden manifest says.
-func goldenManifest(t *testing.T) cloud.Manifest {
+func goldenManifest(t testing.TB) cloud.Manifest {
 	t.Helper()
 	created := time.Date(2026, 11, 23, 7, 25, 41, 123_000_000, time.UTC)
 	id, timestamp := cairn.NewBackupID("0.1.0", created, 456_789)

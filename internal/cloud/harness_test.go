@@ -150,7 +150,7 @@ func get(t *testing.T, b bucket.Bucket, name string) []byte {
 	return data
 }
 
-func put(t *testing.T, b bucket.Bucket, name string, data []byte) {
+func put(t testing.TB, b bucket.Bucket, name string, data []byte) {
 	t.Helper()
 	if err := b.Put(t.Context(), name, bytes.NewReader(data)); err != nil {
 		t.Fatal(err)

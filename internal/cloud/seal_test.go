@@ -19,13 +19,18 @@ import (
 // code of the package.
 func sealed(t *testing.T, c *cloud.Cloud, name string, line []byte) []byte {
 	t.Helper()
+	return sealedFor(c.ID(), c.Identity(), name, line)
+}
+
+// sealedFor is sealed for a cloud that may not be there.
+func sealedFor(id string, identity *age.X25519Identity, name string, line []byte) []byte {
 	// HKDF-SHA256 of one block: RFC 5869.
-	extract := hmac.New(sha256.New, []byte(c.ID()))
-	extract.Write([]byte(c.Identity().String()))
+	extract := hmac.New(sha256.New, []byte(id))
+	extract.Write([]byte(identity.String()))
 	expand := hmac.New(sha256.New, extract.Sum(nil))
 	expand.Write([]byte("cairn manifest v1\x01"))
 	mac := hmac.New(sha256.New, expand.Sum(nil))
-	fmt.Fprintf(mac, "%s\n%s\n%s", c.ID(), name, line)
+	fmt.Fprintf(mac, "%s\n%s\n%s", id, name, line)
 	return fmt.Appendf(nil, "%s\n%s\n", line, hex.EncodeToString(mac.Sum(nil)))
 }
 

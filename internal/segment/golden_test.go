@@ -38,7 +38,7 @@ func goldenDocuments() [2][]cairn.Document {
 // object; so is the index. segment.json is how a manifest speaks of them.
 func golden(name string) string { return filepath.Join("testdata", name) }
 
-func readGolden(t *testing.T, name string) []byte {
+func readGolden(t testing.TB, name string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(golden(name))
 	if err != nil {
@@ -49,7 +49,7 @@ func readGolden(t *testing.T, name string) []byte {
 
 // goldenKey is the identity that the objects were encrypted for. It protects
 // nothing.
-func goldenKey(t *testing.T) *age.X25519Identity {
+func goldenKey(t testing.TB) *age.X25519Identity {
 	t.Helper()
 	identity, err := age.ParseX25519Identity(strings.TrimSpace(string(readGolden(t, "key"))))
 	if err != nil {
