@@ -141,8 +141,8 @@ func openWith(t *testing.T, text []byte, key *age.X25519Identity) (*cloud.Cloud,
 	if got := content(t, b); len(got) != 1 || got["cairn.json"] != string(text) {
 		t.Errorf("opening it left %q", got)
 	}
-	entries, readErr := os.ReadDir(d.Keys)
-	switch codes := []cairn.Code{cairn.CodeDamaged, cairn.CodeFormatTooNew, cairn.CodeCloudLocked, cairn.CodeNotCloud}; {
+	entries, readErr := os.ReadDir(d.Keys.Dir)
+	switch codes := []cairn.Code{cairn.CodeDamaged, cairn.CodeFormatTooNew, cairn.CodeKeyWrong, cairn.CodeNotCloud}; {
 	case readErr != nil && !os.IsNotExist(readErr):
 		t.Fatal(readErr)
 	case err == nil && (len(entries) != 1 || entries[0].Name() != c.ID()):
