@@ -164,16 +164,7 @@ func (d *daemonProcess) run(ctx context.Context) (err error) {
 	})
 	life, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	server := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
-		BaseContext:       func(net.Listener) context.Context { return life },
-		// OPTIONS * is for the handler too, whose guard looks at every request.
-		DisableGeneralOptionsHandler: true,
-	}
+	server := newServer(life, handler, d.log)
 	failed := make(chan error, len(d.listeners))
 	var serving sync.WaitGroup
 	defer serving.Wait()
