@@ -132,11 +132,12 @@ func TestReload(t *testing.T) {
 	}
 	check("the first token again", first, "", 200)
 	check("a page that is not allowed any more", first, page, 403)
-	log = r.configure("", "take a restart")
+	log = r.configure("allow_origins = [\""+page+"\"]\n", "take a restart")
 	if !strings.Contains(log, "keys=token_file") {
 		t.Errorf("it logged\n%s", log)
 	}
 	check("without a token", "", "", 401)
+	check("with the last one that there was", first, page, 200) // all else is applied
 	if strings.Contains(r.Stderr(), first) || strings.Contains(r.Stderr(), second) {
 		t.Error("a token is in the log")
 	}

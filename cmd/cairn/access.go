@@ -189,6 +189,9 @@ func (d *daemonProcess) openAddresses() (err error) {
 		return err
 	}
 	d.certificate.Store(d.credentials.certificate)
+	if err := removeSockets(d.dir); err != nil {
+		return err
+	}
 	d.listeners, err = listen(d.config, d.dir, secured(&d.certificate), d.log)
 	return err
 }

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"io"
 	"net"
-	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,48 +74,4 @@ func TestConnLimit(t *testing.T) {
 			}
 		}
 	})
-}
-
-// TestUnixSocketOwn holds that a socket that was replaced meanwhile is left alone.
-func TestUnixSocketOwn(t *testing.T) {
-	dir := t.TempDir()
-	t.Chdir(dir)
-	first, err := listenSocket("s")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { // as a server does
-		for {
-			conn, err := first.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = io.Copy(conn, conn)
-			conn.Close()
-		}
-	}()
-	if _, err := listenSocket("s"); err == nil {
-		t.Error("a socket that answers was taken")
-	}
-	if err := os.Remove("s"); err != nil {
-		t.Fatal(err)
-	}
-	second, err := listenSocket("s")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := first.Close(); err != nil {
-		t.Error(err)
-	}
-	if conn, err := net.Dial("unix", "s"); err != nil {
-		t.Errorf("the second one is gone: %v", err)
-	} else {
-		conn.Close()
-	}
-	if err := second.Close(); err != nil {
-		t.Error(err)
-	}
-	if left, err := os.ReadDir("."); err != nil || len(left) > 0 {
-		t.Errorf("it leaves %v, %v", left, err)
-	}
 }

@@ -64,15 +64,16 @@ func (d *daemonProcess) reload(handler *httpapi.Server) {
 	d.scheduler.Configure(cron, c.Backup.Quiet, c.Backup.AtMostEvery)
 	d.reloaded.Store(&c)
 	handler.SetRetention(c.Retention.Keep)
-	needed := d.needRestart(c)
-	if hasToken(c) == hasToken(d.config) { // else those who use the daemon could not any more, or no longer should
-		handler.SetAccess(access(c, found))
+	if hasToken(c) != hasToken(d.config) {
+		found.token = d.credentials.token // else the commands could not reach it, or everybody could
 	}
+	d.credentials.token = found.token
+	handler.SetAccess(access(c, found))
 	if found.certificate != nil {
 		d.certificate.Store(found.certificate)
 	}
 	d.log.Info("the configuration was read again", "file", loaded.File)
-	if len(needed) > 0 {
+	if needed := d.needRestart(c); len(needed) > 0 {
 		d.log.Warn("some changes of the configuration take a restart", "keys", strings.Join(needed, ", "))
 	}
 }

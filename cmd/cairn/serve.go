@@ -100,7 +100,7 @@ type daemonProcess struct {
 	level    *slog.LevelVar // of log
 	stdout   io.Writer
 
-	credentials credentials                     // that it was started with
+	credentials credentials                     // that are in force; reload changes them
 	certificate atomic.Pointer[tls.Certificate] // that is in force; nil without TLS
 	reloaded    atomic.Pointer[config.Config]   // that was read since; nil when none was
 

@@ -31,8 +31,9 @@ func longestSocket() int {
 	return 103
 }
 
-// bindName is where, in a folder beside it, a socket is before it has its mode.
-const bindName = "s"
+// bindFolder and bindName are where a socket is before it has its mode. Both are
+// short, since they count for the length of its path.
+const bindFolder, bindName = ".s*", "s"
 
 // A unixSocket is a socket that only this user can connect to.
 type unixSocket struct {
@@ -83,7 +84,7 @@ func listenSocket(given string) (*unixSocket, error) {
 	if err := takeable(path); err != nil {
 		return nil, err
 	}
-	folder, err := os.MkdirTemp(filepath.Dir(path), ".s*") // with mode 0700
+	folder, err := os.MkdirTemp(filepath.Dir(path), bindFolder) // with mode 0700
 	if err != nil {
 		return nil, cairn.FileError("making a socket in", filepath.Dir(path), err)
 	}
@@ -159,4 +160,27 @@ func takeable(path string) error {
 		Message: "Something listens on the socket " + path + " already.",
 		Hint:    "Stop it, or choose another path.",
 	}
+}
+
+// removeSockets removes what a daemon that a crash ended has left of sockets in the
+// data folder, whose lock is held: nobody listens there.
+func removeSockets(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return cairn.FileError("tidying", dir, err)
+	}
+	for _, entry := range entries {
+		folder := filepath.Join(dir, entry.Name())
+		if left, err := filepath.Match(bindFolder, entry.Name()); err != nil || !left || !entry.IsDir() {
+			continue
+		}
+		if err := os.RemoveAll(folder); err != nil {
+			return cairn.FileError("removing", folder, err)
+		}
+	}
+	path := filepath.Join(dir, socketFile)
+	if info, err := os.Lstat(path); err != nil || info.Mode().Type() != fs.ModeSocket {
+		return nil // there is none
+	}
+	return cairn.FileError("removing", path, os.Remove(path))
 }
