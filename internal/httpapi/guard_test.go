@@ -1,9 +1,13 @@
 package httpapi_test
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -357,6 +361,43 @@ func TestGuardWebsocket(t *testing.T) {
 				t.Errorf("%s: the first frame is %q, %v", test.name, frame, err)
 			}
 			conn.CloseNow()
+		}
+	}
+}
+
+// TestGuardLocalAddress asks by the address that the request came in on, which is ours,
+// and by others.
+func TestGuardLocalAddress(t *testing.T) {
+	d := start(t)
+	for _, test := range []struct {
+		local, host string
+		want        int
+	}{
+		{"192.0.2.7", "192.0.2.7:39300", 200},
+		{"192.0.2.7", "192.0.2.7", 200},
+		{"::ffff:192.0.2.7", "192.0.2.7", 200},
+		{"192.0.2.7", "[::ffff:192.0.2.7]", 403},
+		{"192.0.2.7", "192.0.2.8", 403},
+		{"192.0.2.7", "evil.example", 403},
+		{"192.0.2.7", "localhost", 200},
+		{"2001:db8::7", "[2001:db8::7]:39300", 200},
+		{"2001:db8::7", "[2001:DB8:0::7]", 200},
+		{"2001:db8::7", "[2001:db8::8]", 403},
+		{"fe80::7%eth0", "[fe80::7]", 200},
+		{"0.0.0.0", "192.0.2.7", 403},
+		{"127.0.0.1", "192.0.2.7", 403},
+		{"", "192.0.2.7", 403},
+	} {
+		r := httptest.NewRequest("GET", "/.well-known/health", nil)
+		r.Host = test.host
+		if test.local != "" {
+			local := net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(test.local), 39300))
+			r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, local))
+		}
+		w := httptest.NewRecorder()
+		d.server.ServeHTTP(w, r)
+		if w.Code != test.want {
+			t.Errorf("on %q, the host %q: status %d, want %d", test.local, test.host, w.Code, test.want)
 		}
 	}
 }
