@@ -12,6 +12,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
@@ -228,6 +229,14 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	}
 	if e, ok := errors.AsType[*cairn.Error](err); ok {
 		return e // of the body that was to be sent
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return &cairn.Error{
+			Code:    cairn.CodeUnreachable,
+			Message: "The certificate of the daemon at " + c.at + " is not for that name, or of nobody whom this computer trusts.",
+			Hint:    "Use the name in the certificate; on Linux the variable SSL_CERT_FILE can name a file of those to trust. On the daemon's own computer its socket needs none.",
+			Err:     err,
+		}
 	}
 	return &cairn.Error{
 		Code:    cairn.CodeUnreachable,

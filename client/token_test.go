@@ -1,6 +1,8 @@
 package client_test
 
 import (
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -83,5 +85,17 @@ func TestSocket(t *testing.T) {
 	}
 	if _, err := client.New("unix:///no/such/socket").Status(t.Context()); cairn.CodeOf(err) != cairn.CodeUnreachable || !strings.Contains(err.Error(), "No daemon answers at unix:///no/such/socket.") {
 		t.Errorf("without a daemon: %v", err)
+	}
+}
+
+// TestUntrusted holds that a certificate that is not trusted is told as such.
+func TestUntrusted(t *testing.T) {
+	server := httptest.NewUnstartedServer(&seen{})
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	_, err := client.New(server.URL).Status(t.Context())
+	if cairn.CodeOf(err) != cairn.CodeUnreachable || !strings.Contains(err.Error(), "The certificate of the daemon at "+server.URL+" is not for that name") {
+		t.Errorf("the error is %v", err)
 	}
 }
