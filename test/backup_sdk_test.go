@@ -12,7 +12,7 @@ import (
 func TestSDKBackups(t *testing.T) {
 	t.Parallel()
 	sdk := installSDK(t)
-	for _, name := range []string{"backup", "jobs", "streams"} {
+	for _, name := range []string{"backup", "jobs", "streams", "user"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			v := harness.NewValidator(t, s3Cloud(t).serve(t, harness.Options{}).URL)
