@@ -116,10 +116,10 @@ func TestReload(t *testing.T) {
 
 	// What is wrong changes nothing, and is told with its line.
 	for text, want := range map[string]string{
-		"token_file = \"first\"\nallow_origins = [\"*\"]\n":         r.file + ":2: allow_origins: ",
+		"token_file = \"first\"\nallow_origins = [\"*\"]\n":        r.file + ":2: allow_origins: ",
 		"token_file = \"first\"\n[backup]\nschedule = \"often\"\n": r.file + ":3: backup.schedule: ",
-		"token_file = \"config.toml\"\n":                            "could not be read again",
-		"tls_key = \"none\"\n":                                      r.file + ":1: tls_key: ",
+		"token_file = \"config.toml\"\n":                           "could not be read again",
+		"tls_key = \"none\"\n":                                     r.file + ":1: tls_key: ",
 	} {
 		r.configure(text, want)
 		check("after "+text, second, page, 200)
