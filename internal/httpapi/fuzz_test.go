@@ -30,6 +30,14 @@ var bodied = []struct{ path, mediaType, body string }{
 	{"/v1/backups/forget", api.JSON, `{"policy":{"keep_last":-1,"keep_within":"2y3h"},"device":"laptop","dry_run":true}`},
 	{"/v1/backups/" + sampleID + "/verify", api.JSON, `{"read_data":true}`},
 	{"/v1/cloud/check", api.JSON, `{"read_data":true}`},
+	{"/v1/cloud/connect", api.JSON, `{"url":"s3://bucket/prefix","create":true,"key":"AGE-SECRET-KEY-1","passphrase":"correct horse"}`},
+	{"/v1/cloud/key", api.JSON, `{"store":"keychain"}`},
+	{"/v1/cloud/recovery-kit/acknowledge", api.JSON, `{"code":"0000-0000"}`},
+	{"/v1/cloud/passphrases", api.JSON, `{"passphrase":"correct horse"}`},
+	{"/v1/cloud/passphrases/change", api.JSON, `{"passphrase":"correct horse","new":"battery staple"}`},
+	{"/v1/cloud/passphrases/remove", api.JSON, `{"name":"ab12"}`},
+	{"/allocations/connect", api.JSON, `{"id":"user"}`},
+	{"/allocations/disconnect", api.JSON, `{"id":"` + cloudID + `"}`},
 	{restorePath, api.JSON, `{"documents":[{"collection":"c","id":"x"}]}`},
 	{onePath + "/restore", api.JSON, `{}`},
 }
@@ -65,7 +73,7 @@ func startFuzzed(f *testing.F) *fuzzed {
 	z := &fuzzed{db: db, log: &logbook{}}
 	c := &fakeCloud{backups: []cairn.Backup{sample()}, status: cairn.CloudStatus{URL: "file:///b", State: cairn.CloudReady}}
 	server := httpapi.New(httpapi.Config{
-		Documents: db, Device: &fakeDevice{}, Backups: c, Jobs: fakeJobs{c}, Contents: newContents(c), Spool: f.TempDir(), Log: slog.New(z.log),
+		Documents: db, Device: &fakeDevice{}, Backups: c, Clouds: &fakeClouds{f: c}, Jobs: fakeJobs{c}, Contents: newContents(c), Spool: f.TempDir(), Log: slog.New(z.log),
 	})
 	s := httptest.NewServer(server)
 	z.url = s.URL
