@@ -97,16 +97,7 @@ func (d *Device) AcknowledgeKit(ctx context.Context, cloud string) error {
 // KitAcknowledged returns when that was, or zero if never. Its errors are those of
 // [Device.SetSignedIn].
 func (d *Device) KitAcknowledged(ctx context.Context, cloud string) (time.Time, error) {
-	var at string
-	err := d.db.QueryRowContext(ctx, `SELECT at FROM kits WHERE cloud = ?`, cloud).Scan(&at)
-	if errors.Is(err, sql.ErrNoRows) {
-		return time.Time{}, nil
-	}
-	if err != nil {
-		return time.Time{}, d.readFailure(ctx, err)
-	}
-	t, err := parseTime(at)
-	return t, d.readFailure(ctx, err)
+	return d.readTime(ctx, `SELECT at FROM kits WHERE cloud = ?`, cloud)
 }
 
 // CountBackup adds one to the backups that this installation has made in the

@@ -10,15 +10,21 @@ import (
 // Pruned returns when SetPruned was called last for the cloud with this id; the
 // zero time for never. Its errors are those of [Device.SetSignedIn].
 func (d *Device) Pruned(ctx context.Context, cloud string) (time.Time, error) {
-	var at string
-	err := d.db.QueryRowContext(ctx, `SELECT at FROM pruned WHERE cloud = ?`, cloud).Scan(&at)
+	return d.readTime(ctx, `SELECT at FROM pruned WHERE cloud = ?`, cloud)
+}
+
+// readTime returns the time that a query of one row returns; the zero time for no
+// row.
+func (d *Device) readTime(ctx context.Context, query string, args ...any) (time.Time, error) {
+	var text string
+	err := d.db.QueryRowContext(ctx, query, args...).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return time.Time{}, nil
 	}
 	if err != nil {
 		return time.Time{}, d.readFailure(ctx, err)
 	}
-	t, err := parseTime(at)
+	t, err := parseTime(text)
 	return t, d.readFailure(ctx, err)
 }
 
