@@ -10,7 +10,7 @@ const (
 	CloudReady       CloudState = "ready"
 	CloudLocked      CloudState = "locked"      // its key is not on this device
 	CloudUnavailable CloudState = "unavailable" // Problem says why
-	// CloudDisconnected is that of a cloud that is not to be used for now.
+	// CloudDisconnected is that of a cloud that the user has disconnected.
 	CloudDisconnected CloudState = "disconnected"
 )
 
@@ -67,8 +67,8 @@ type Connection struct {
 	ID  string // "" as long as it is not known
 	// Local reports that it is in the data folder.
 	Local bool
-	// Current reports that it is the one that is used; Disconnected, that it is not
-	// to be used for now.
+	// Current reports that it is the one that is used; Disconnected, that the user
+	// has disconnected it.
 	Current, Disconnected bool
 	// Key is where this device keeps its key.
 	Key KeyPlace
@@ -107,7 +107,7 @@ type CurrentCloud struct {
 	// Place leads to it: its URL, or data: and where it is in the data folder; ""
 	// for the default one.
 	Place string
-	// Disconnected is what the place is known by that is not to be used for now,
+	// Disconnected is what the place is known by that the user has disconnected,
 	// whether or not it is this one; "" for none.
 	Disconnected string
 }

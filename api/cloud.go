@@ -8,7 +8,7 @@ type Connection struct {
 	ID           string         `json:"id,omitempty"` // absent as long as it is not known
 	Local        bool           `json:"local"`        // it is in the data folder
 	Current      bool           `json:"current"`      // it is the one that is used
-	Disconnected bool           `json:"disconnected"` // but not for now
+	Disconnected bool           `json:"disconnected"` // until it is connected again it is not
 	Key          cairn.KeyPlace `json:"key,omitempty"`
 	BackupsMade  int64          `json:"backups_made"` // in it, by this installation
 	// Seen is when it was last opened, and RecoveryKit when the user has said to have

@@ -216,7 +216,7 @@ func (c *Connections) switchTo(ctx context.Context, p Place, how opening) (cairn
 	return c.describe(ctx, opened.ID())
 }
 
-// use stores that a place is used, or is not to be used for now, and then does what
+// use stores that a place is used, or was disconnected, and then does what
 // follows from it.
 func (c *Connections) use(ctx context.Context, p Place, disconnected bool, then func()) error {
 	c.changing.Lock()
