@@ -80,7 +80,8 @@ type Connections struct {
 	configured Place
 	engine     Engine
 
-	changing sync.Mutex // held while device.db is changed, and the engine is told
+	changing sync.Mutex    // held while device.db is changed, and the engine is told
+	removing chan struct{} // holds a token while nobody removes what opens a cloud
 	mu       sync.Mutex
 	current  *connection // that is used, unless it is disconnected; guarded by mu
 }
@@ -91,7 +92,8 @@ func New(cfg Config) (*Connections, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	c := &Connections{cfg: cfg}
+	c := &Connections{cfg: cfg, removing: make(chan struct{}, 1)}
+	c.removing <- struct{}{}
 	place, err := Parse(cfg.Configured, cfg.Data)
 	if err != nil {
 		return nil, err
@@ -117,6 +119,12 @@ func (c *Connections) now() *connection {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.current
+}
+
+func (c *Connections) setNow(n *connection) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.current = n
 }
 
 // Open opens the cloud that is used. It makes the default one, and the one that is
@@ -168,7 +176,7 @@ func (c *Connections) Connect(ctx context.Context, r cairn.CloudRequest) (cairn.
 			"Take cloud out of it (--cloud, CAIRN_CLOUD, or the file; cairn config check says which), and start the daemon again. Nothing was changed.")
 	}
 	if r.URL == "" {
-		if err := c.use(ctx, place, false, nil); err != nil {
+		if place, err = c.reconnect(ctx); err != nil {
 			return cairn.Connection{}, err
 		}
 	}
@@ -200,12 +208,7 @@ func (c *Connections) switchTo(ctx context.Context, p Place, how opening) (cairn
 	if err != nil {
 		return cairn.Connection{}, err
 	}
-	if err := c.use(ctx, p, false, func() {
-		c.mu.Lock()
-		c.current = n
-		c.mu.Unlock()
-		c.engine.Switch(opened)
-	}); err != nil {
+	if err := c.use(ctx, n, opened); err != nil {
 		return cairn.Connection{}, err
 	}
 	if p.local {
@@ -216,18 +219,35 @@ func (c *Connections) switchTo(ctx context.Context, p Place, how opening) (cairn
 	return c.describe(ctx, opened.ID())
 }
 
-// use stores that a place is used, or was disconnected, and then does what
-// follows from it.
-func (c *Connections) use(ctx context.Context, p Place, disconnected bool, then func()) error {
+// use stores that a cloud is used, and has it used. Its key may have been forgotten
+// since it was opened.
+func (c *Connections) use(ctx context.Context, n *connection, opened *cloud.Cloud) error {
 	c.changing.Lock()
 	defer c.changing.Unlock()
-	if err := c.setCurrent(ctx, p, disconnected); err != nil {
+	if at, err := c.cfg.Keys.Place(opened.ID()); err != nil {
+		return err
+	} else if at == cairn.KeyNowhere {
+		return &cairn.Error{
+			Code:    cairn.CodeCloudLocked,
+			Message: "The key of the cloud " + n.place.url + " was forgotten while the cloud was opened.",
+			Hint:    "Unlock it again with cairn cloud unlock.",
+		}
+	}
+	if err := c.setCurrent(ctx, n.place, false); err != nil {
 		return err
 	}
-	if then != nil {
-		then()
-	}
+	c.setNow(n)
+	c.engine.Switch(opened)
 	return nil
+}
+
+// reconnect stores that the cloud which is used is not disconnected, and returns its
+// place.
+func (c *Connections) reconnect(ctx context.Context) (Place, error) {
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	place := c.Place()
+	return place, c.setCurrent(ctx, place, false)
 }
 
 // within returns what fn does, or the cause of ctx as soon as that ends: the store of
@@ -280,8 +300,8 @@ func (c *Connections) setCurrent(ctx context.Context, p Place, disconnected bool
 // backups and the key stay, and what is under way comes to its end. Doing it again
 // is no error.
 func (c *Connections) Disconnect(ctx context.Context) (cloud string, err error) {
-	place := c.Place()
-	if err := c.use(ctx, place, true, func() { c.engine.Switch(nil) }); err != nil {
+	place, err := c.leave(ctx)
+	if err != nil {
 		return "", err
 	}
 	c.cfg.Log.Info("disconnected", "cloud", place.url)
@@ -290,6 +310,18 @@ func (c *Connections) Disconnect(ctx context.Context) (cloud string, err error) 
 		c.cfg.Log.Warn("the id of the cloud that was disconnected is not known", "err", err)
 	}
 	return cloud, nil
+}
+
+// leave has the cloud that is used not used, and returns its place.
+func (c *Connections) leave(ctx context.Context) (Place, error) {
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	place := c.Place()
+	if err := c.setCurrent(ctx, place, true); err != nil {
+		return place, err
+	}
+	c.engine.Switch(nil)
+	return place, nil
 }
 
 // List returns the clouds that this device has used, the one that is used now first.

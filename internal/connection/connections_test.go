@@ -60,6 +60,17 @@ func (observer) Connected(error)      {}
 type failing struct {
 	*device.Device
 	fail string // the method that fails; "" for none
+	// What is done once, if not nil: after KnownCloud, before SetKnownCloud, and
+	// before SetCurrentCloud.
+	then, seen, storing func()
+}
+
+// once does what is to be done once.
+func once(do *func()) {
+	if now := *do; now != nil {
+		*do = nil
+		now()
+	}
 }
 
 var errBroken = &cairn.Error{Code: cairn.CodeDiskFull, Message: "There is no room.", Hint: "Free some."}
@@ -68,6 +79,7 @@ func (f *failing) KnownCloud(ctx context.Context, place string) (string, error) 
 	if f.fail == "KnownCloud" {
 		return "", errBroken
 	}
+	defer once(&f.then)
 	return f.Device.KnownCloud(ctx, place)
 }
 
@@ -75,6 +87,7 @@ func (f *failing) SetKnownCloud(ctx context.Context, place, url, id string) erro
 	if f.fail == "SetKnownCloud" {
 		return errBroken
 	}
+	once(&f.seen)
 	return f.Device.SetKnownCloud(ctx, place, url, id)
 }
 
@@ -82,6 +95,7 @@ func (f *failing) SetCurrentCloud(ctx context.Context, now cairn.CurrentCloud) e
 	if f.fail == "SetCurrentCloud" {
 		return errBroken
 	}
+	once(&f.storing)
 	return f.Device.SetCurrentCloud(ctx, now)
 }
 

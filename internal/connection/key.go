@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"cairn"
+	"cairn/internal/cloud"
 	"cairn/internal/kit"
 )
 
@@ -31,7 +32,8 @@ func (c *Connections) id(ctx context.Context, p Place) (string, error) {
 //
 // It is refused (cairn.CodeKeyNeeded) unless the cloud has a passphrase or the user
 // has said to have the recovery kit: else nobody might be able to open the backups
-// any more.
+// any more. When another one is connected meanwhile, neither is locked:
+// cairn.CodeChanged.
 func (c *Connections) Lock(ctx context.Context) error {
 	place := c.Place()
 	id, err := c.id(ctx, place)
@@ -48,17 +50,23 @@ func (c *Connections) Lock(ctx context.Context) error {
 	case at == cairn.KeyNowhere:
 		return nil
 	}
+	select {
+	case <-c.removing:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { c.removing <- struct{}{} }()
 	if err := c.checkOtherWay(ctx, id); err != nil {
 		return err
 	}
 	c.changing.Lock()
 	defer c.changing.Unlock()
+	if c.Place().key != place.key {
+		return errSwitched
+	}
 	err = c.cfg.Keys.Remove(id)
 	// Also after an error: who knows whether it is gone.
-	n := newConnection(place)
-	c.mu.Lock()
-	c.current = n
-	c.mu.Unlock()
+	c.setNow(newConnection(place))
 	c.engine.Switch(nil)
 	if err == nil {
 		c.cfg.Log.Info("the key of the cloud was forgotten", "cloud", place.url, "id", id)
@@ -66,14 +74,29 @@ func (c *Connections) Lock(ctx context.Context) error {
 	return err
 }
 
-// checkOtherWay refuses unless the cloud can be opened without the key that is kept
-// here.
+// errSwitched says that what was asked of one cloud would be done to another one.
+var errSwitched = &cairn.Error{
+	Code:    cairn.CodeChanged,
+	Message: "Another cloud is used by now.",
+	Hint:    "See which with cairn cloud status. Nothing was changed.",
+}
+
+// checkOtherWay refuses unless the cloud with this id can be opened without the key
+// that is kept here.
 func (c *Connections) checkOtherWay(ctx context.Context, id string) error {
 	at, err := c.cfg.Device.KitAcknowledged(ctx, id)
 	if err != nil || !at.IsZero() {
 		return err
 	}
-	slots, err := c.Passphrases(ctx)
+	slots, err := withCloud(ctx, c, func(o *cloud.Cloud) ([]cloud.Slot, error) {
+		if o.ID() != id {
+			return nil, errSwitched
+		}
+		return o.Slots(ctx)
+	})
+	if errors.Is(err, errSwitched) {
+		return err
+	}
 	if err != nil {
 		return told(err, "So it is not known whether the cloud has a passphrase, and its key stays.")
 	}

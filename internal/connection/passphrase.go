@@ -40,7 +40,7 @@ func (c *Connections) ChangePassphrase(ctx context.Context, before, now cairn.Se
 // RemovePassphrase has it not open with a passphrase any more, and returns what was
 // removed.
 func (c *Connections) RemovePassphrase(ctx context.Context, p cairn.Secret) ([]cairn.Slot, error) {
-	return withCloud(ctx, c, func(o *cloud.Cloud) ([]cairn.Slot, error) {
+	return removeFrom(ctx, c, func(o *cloud.Cloud) ([]cairn.Slot, error) {
 		slots, err := o.RemovePassphrase(ctx, cloud.NewPassphrase(p.Reveal()))
 		return slotsOf(slots), err
 	})
@@ -48,10 +48,28 @@ func (c *Connections) RemovePassphrase(ctx context.Context, p cairn.Secret) ([]c
 
 // RemoveSlot is RemovePassphrase for one whose name is known.
 func (c *Connections) RemoveSlot(ctx context.Context, name string) error {
-	_, err := withCloud(ctx, c, func(o *cloud.Cloud) (struct{}, error) {
+	_, err := removeFrom(ctx, c, func(o *cloud.Cloud) (struct{}, error) {
 		return struct{}{}, o.RemoveSlot(ctx, cloud.SlotObject(name))
 	})
 	return err
+}
+
+// removeFrom is withCloud for what may remove the last passphrase: never while Lock
+// forgets the key because there is one, nor after that.
+func removeFrom[T any](ctx context.Context, c *Connections, do func(*cloud.Cloud) (T, error)) (T, error) {
+	return within(ctx, func() (v T, err error) {
+		select {
+		case <-c.removing:
+		case <-ctx.Done():
+			return v, context.Cause(ctx)
+		}
+		defer func() { c.removing <- struct{}{} }()
+		opened, err := c.engine.Connect(ctx)
+		if err != nil {
+			return v, err
+		}
+		return do(opened)
+	})
 }
 
 // withCloud returns what do does with the cloud that is used, or the cause of ctx as
