@@ -279,17 +279,21 @@ func within[T any](ctx context.Context, fn func() (T, error)) (T, error) {
 
 // setCurrent stores which place is used, and whether it is disconnected.
 func (c *Connections) setCurrent(ctx context.Context, p Place, disconnected bool) error {
+	before := c.cfg.Device.CurrentCloud()
 	now := cairn.CurrentCloud{Place: p.url}
 	switch {
-	case c.configured.given: // what is used without the configuration stays
-		now.Place = c.cfg.Device.CurrentCloud().Place
+	case c.configured.given: // what is used without the configuration stays, or stays disconnected
+		now.Place = before.Place
+		if before.Disconnected != p.key {
+			now.Disconnected = before.Disconnected
+		}
 	case p.local:
 		now.Place = p.key
 	}
 	if disconnected {
 		now.Disconnected = p.key
 	}
-	if now == c.cfg.Device.CurrentCloud() {
+	if now == before {
 		return nil
 	}
 	return c.cfg.Device.SetCurrentCloud(ctx, now)

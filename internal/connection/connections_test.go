@@ -351,6 +351,18 @@ func TestConfigured(t *testing.T) {
 	if got := h.opens(); got != other {
 		t.Errorf("without the configuration it opens %s, want %s", got, other)
 	}
+	// What was disconnected without it stays so.
+	if _, err := h.clouds.Disconnect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	configured = url
+	h.restart()
+	h.connect(cairn.CloudRequest{}, "")
+	configured = ""
+	h.restart()
+	if got := h.opens(); got != string(cairn.CodeNoCloud) {
+		t.Errorf("what was disconnected opens %s", got)
+	}
 }
 
 // TestUnlock has a second device open a cloud, with what each device can have and
