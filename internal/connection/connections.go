@@ -140,10 +140,33 @@ func (c *Connections) Open(ctx context.Context) (*cloud.Cloud, error) {
 		}
 	}
 	how := opening{create: !n.place.given}
-	if n.place.key == c.configured.key && c.configured.given {
-		how = opening{identity: c.cfg.Identity, create: c.cfg.Identity == nil}
+	if c.configured.given {
+		how.create = c.cfg.Identity == nil
+	}
+	var err error
+	if how.identity, err = c.configuredKey(ctx, n.place); err != nil {
+		return nil, err
 	}
 	return c.open(ctx, n, how)
+}
+
+// configuredKey returns the key that the configuration gives for the cloud that is
+// used: that of the place in the configuration, or where that names none, of one
+// whose key this device lacks. nil is for none.
+func (c *Connections) configuredKey(ctx context.Context, p Place) (*age.X25519Identity, error) {
+	if c.cfg.Identity == nil || c.configured.given {
+		return c.cfg.Identity, nil
+	}
+	known, err := c.cfg.Device.KnownCloud(ctx, p.key)
+	if err != nil {
+		return nil, err
+	}
+	if known != "" {
+		if at, err := c.cfg.Keys.Place(known); err != nil || at != cairn.KeyNowhere {
+			return nil, err
+		}
+	}
+	return c.cfg.Identity, nil
 }
 
 func (c *Connections) isDisconnected(p Place) bool {
@@ -180,12 +203,17 @@ func (c *Connections) Connect(ctx context.Context, r cairn.CloudRequest) (cairn.
 			return cairn.Connection{}, err
 		}
 	}
+	if how.identity == nil && r.Passphrase.IsZero() && place.key == c.Place().key {
+		if how.identity, err = c.configuredKey(ctx, place); err != nil {
+			return cairn.Connection{}, err
+		}
+	}
 	return c.switchTo(ctx, place, how)
 }
 
 // read returns what a request says of how to open.
 func (c *Connections) read(r cairn.CloudRequest) (opening, error) {
-	how := opening{identity: c.cfg.Identity, passphrase: r.Passphrase, create: r.Create}
+	how := opening{passphrase: r.Passphrase, create: r.Create}
 	if r.Key.IsZero() {
 		return how, nil
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"filippo.io/age"
+
 	"cairn"
 	"cairn/internal/cloud"
 	"cairn/internal/connection"
@@ -362,6 +364,41 @@ func TestConfigured(t *testing.T) {
 	h.restart()
 	if got := h.opens(); got != string(cairn.CodeNoCloud) {
 		t.Errorf("what was disconnected opens %s", got)
+	}
+}
+
+// TestConfiguredKey has the configuration give a key and no place: it is that of the
+// cloud which is used, where the device lacks it, and of no other one.
+func TestConfiguredKey(t *testing.T) {
+	var identity *age.X25519Identity
+	h := newHome(t, func(c *connection.Config) { c.Identity = identity })
+	id := h.opens()
+	other := filepath.Join(t.TempDir(), "other")
+	otherID := h.connect(cairn.CloudRequest{URL: other, Create: true}, "")
+	h.connect(cairn.CloudRequest{URL: filepath.Join(h.data, "cloud")}, "")
+	var err error
+	if identity, err = h.keys.Load(id); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.keys.Remove(id); err != nil {
+		t.Fatal(err)
+	}
+	h.restart()
+	if got := h.opens(); got != id {
+		t.Errorf("with the key it opens %s", got)
+	}
+	if _, err := h.clouds.AddPassphrase(t.Context(), passphrase); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.clouds.Lock(t.Context()); cairn.CodeOf(err) != cairn.CodeInvalid {
+		t.Errorf("locking: %v", err)
+	}
+	if got := h.connect(cairn.CloudRequest{URL: other}, ""); got != otherID {
+		t.Errorf("it connects %s", got)
+	}
+	made := h.connect(cairn.CloudRequest{URL: filepath.Join(t.TempDir(), "third"), Create: true}, "")
+	if stored, err := h.keys.Load(made); err != nil || stored == nil || stored.String() == identity.String() {
+		t.Errorf("another cloud has the key that was configured: %v", err)
 	}
 }
 

@@ -40,10 +40,6 @@ func (c *Connections) Lock(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.configured.given && c.cfg.Identity != nil {
-		return invalid("The configuration of the daemon gives the key of the cloud, with --key, CAIRN_KEY or in the file.",
-			"Take it out of there, start the daemon again, then lock the cloud.")
-	}
 	switch at, err := c.cfg.Keys.Place(id); {
 	case err != nil:
 		return err
@@ -56,6 +52,9 @@ func (c *Connections) Lock(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	defer func() { c.removing <- struct{}{} }()
+	if err := c.checkConfigured(id); err != nil {
+		return err
+	}
 	if err := c.checkOtherWay(ctx, id); err != nil {
 		return err
 	}
@@ -72,6 +71,22 @@ func (c *Connections) Lock(ctx context.Context) error {
 		c.cfg.Log.Info("the key of the cloud was forgotten", "cloud", place.url, "id", id)
 	}
 	return err
+}
+
+// checkConfigured refuses if the configuration gives the key of the cloud with this
+// id, so that forgetting it here would change nothing.
+func (c *Connections) checkConfigured(id string) error {
+	if c.cfg.Identity == nil {
+		return nil
+	}
+	if !c.configured.given {
+		stored, err := c.cfg.Keys.Load(id)
+		if err != nil || stored == nil || stored.String() != c.cfg.Identity.String() {
+			return err
+		}
+	}
+	return invalid("The configuration of the daemon gives the key of the cloud, with --key, CAIRN_KEY or in the file.",
+		"Take it out of there, start the daemon again, then lock the cloud.")
 }
 
 // errSwitched says that what was asked of one cloud would be done to another one.
