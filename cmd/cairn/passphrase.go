@@ -40,15 +40,25 @@ func (n *newPassphrase) get(c call) (cairn.Secret, error) {
 	return newSecret(c, "new passphrase, of at least 15 characters: ")
 }
 
-// tell prints a passphrase that was made up, once it is in force.
+// tell prints a passphrase that was made up. It does so before that is sent: when the
+// answer is lost it may be in force, and nobody else knows it.
 func (n *newPassphrase) tell(c call, p cairn.Secret) error {
-	if !n.generate {
+	if !n.generate || c.json {
 		return nil
 	}
 	if _, err := fmt.Fprintln(c.out, p.Reveal()); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintln(c.err, "note: this is shown once; keep it where the loss of this computer does not reach it")
+	return err
+}
+
+// failed returns err, of a request that may have put a passphrase in force. As JSON,
+// one that was made up is printed here.
+func (n *newPassphrase) failed(c call, p cairn.Secret, err error) error {
+	if n.generate && c.json {
+		_ = printJSON(c.out, map[string]string{"passphrase": p.Reveal()}) // err says more
+	}
 	return err
 }
 
@@ -59,9 +69,12 @@ func passphraseAddCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if err := from.tell(c, p); err != nil {
+			return err
+		}
 		slot, err := c.client.AddPassphrase(c.ctx, p)
 		if err != nil {
-			return err
+			return from.failed(c, p, err)
 		}
 		if c.json {
 			shown := map[string]string{"name": slot.Name, "created": slot.Created}
@@ -69,9 +82,6 @@ func passphraseAddCommand() *cobra.Command {
 				shown["passphrase"] = p.Reveal()
 			}
 			return printJSON(c.out, shown)
-		}
-		if err := from.tell(c, p); err != nil {
-			return err
 		}
 		_, err = fmt.Fprintf(c.err, "added %s: a new device opens the cloud with its URL and this passphrase\n", printable(slot.Name))
 		return err
@@ -92,8 +102,11 @@ func passphraseChangeCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := c.client.ChangePassphrase(c.ctx, before, now); err != nil {
+		if err := from.tell(c, now); err != nil {
 			return err
+		}
+		if err := c.client.ChangePassphrase(c.ctx, before, now); err != nil {
+			return from.failed(c, now, err)
 		}
 		if c.json {
 			shown := map[string]any{"changed": true}
@@ -101,9 +114,6 @@ func passphraseChangeCommand() *cobra.Command {
 				shown["passphrase"] = now.Reveal()
 			}
 			return printJSON(c.out, shown)
-		}
-		if err := from.tell(c, now); err != nil {
-			return err
 		}
 		_, err = fmt.Fprintln(c.err, "changed; who has copied the bucket before can still open that copy with the old one")
 		return err

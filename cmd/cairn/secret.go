@@ -43,7 +43,8 @@ func passphraseFile(c call, path string) (cairn.Secret, error) {
 	if err != nil {
 		return cairn.Secret{}, err
 	}
-	line := strings.TrimSuffix(strings.TrimSuffix(text.Reveal(), "\n"), "\r")
+	line := strings.TrimPrefix(text.Reveal(), "\ufeff") // which editors of Windows write
+	line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
 	if line == "" || strings.ContainsAny(line, "\r\n") {
 		return cairn.Secret{}, usageError{fmt.Errorf("%s does not hold a passphrase, which is one line", cairn.Quote(path))}
 	}

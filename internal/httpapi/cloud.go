@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"cairn"
 	"cairn/api"
@@ -63,22 +64,26 @@ func (s *Server) listClouds(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// slotsTime bounds how long cloudDetails waits for the list of passphrases.
+const slotsTime = 5 * time.Second
+
 // cloudDetails is GET /v1/cloud. It looks into the bucket, for some seconds.
 func (s *Server) cloudDetails(w http.ResponseWriter, r *http.Request) error {
+	status := s.cfg.Backups.Cloud(r.Context()) // first: it finds out which cloud that is
 	list, err := s.cfg.Clouds.List(r.Context())
 	if err != nil {
 		return err
 	}
-	details := api.CloudDetails{Connection: api.ConnectionOf(list[0])}
-	status := s.cfg.Backups.Cloud(r.Context())
-	details.Status = api.CloudStatusOf(status)
+	details := api.CloudDetails{Connection: api.ConnectionOf(list[0]), Status: api.CloudStatusOf(status)}
 	if status.State == cairn.CloudReady {
-		slots, err := s.cfg.Clouds.Passphrases(r.Context())
-		if err != nil {
-			return err
+		ctx, cancel := context.WithTimeout(r.Context(), slotsTime)
+		defer cancel()
+		slots, err := s.cfg.Clouds.Passphrases(ctx)
+		if n := len(slots); err == nil {
+			details.Passphrases = &n
+		} else {
+			s.cfg.Log.Warn("how many passphrases the cloud has is not known", "err", err)
 		}
-		n := len(slots)
-		details.Passphrases = &n
 	}
 	writeJSON(w, api.JSON, http.StatusOK, details)
 	return nil

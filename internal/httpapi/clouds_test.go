@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -19,6 +20,8 @@ import (
 type fakeClouds struct {
 	f   *fakeCloud
 	err error
+	// listing is why passphrases cannot be listed.
+	listing error
 
 	mu    sync.Mutex
 	calls []string
@@ -80,7 +83,7 @@ func (c *fakeClouds) AcknowledgeKit(_ context.Context, code string) error {
 func (c *fakeClouds) slot() cairn.Slot { return cairn.Slot{Name: "ab12", Created: c.connection().Seen} }
 
 func (c *fakeClouds) Passphrases(context.Context) ([]cairn.Slot, error) {
-	return []cairn.Slot{c.slot()}, c.begin("passphrases")
+	return []cairn.Slot{c.slot()}, cmp.Or(c.listing, c.begin("passphrases"))
 }
 
 func (c *fakeClouds) AddPassphrase(_ context.Context, p cairn.Secret) (cairn.Slot, error) {
@@ -289,5 +292,18 @@ func TestUserStream(t *testing.T) {
 	d.server.Close()
 	if err := <-closing; websocket.CloseStatus(err) != websocket.StatusGoingAway {
 		t.Errorf("at the end of the daemon: %v", err)
+	}
+}
+
+// TestCloudWithoutPassphrases asks for a cloud whose passphrases cannot be listed, as
+// where that is not allowed: all else is told.
+func TestCloudWithoutPassphrases(t *testing.T) {
+	t.Parallel()
+	d, f, c := startClouds(t)
+	f.status = cairn.CloudStatus{URL: "file:///b", ID: cloudID, State: cairn.CloudReady}
+	c.listing = &cairn.Error{Code: cairn.CodeDenied, Message: "It is not allowed.", Hint: "Allow it."}
+	a := d.do("GET", "/v1/cloud", "", "")
+	if a.status != 200 || !strings.Contains(a.body, `"state":"ready"`) || strings.Contains(a.body, `"passphrases"`) {
+		t.Errorf("it answers %d %s", a.status, a.body)
 	}
 }

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestGeneratedPassphrase has the answer to a passphrase that was made up be lost: it
+// may be in force, and is printed all the same.
+func TestGeneratedPassphrase(t *testing.T) {
+	answers(t, map[string]string{"POST /v1/cloud/passphrases": "problem cloud_unreachable", "POST /v1/cloud/passphrases/change": "problem cloud_unreachable"})
+	for _, args := range [][]string{
+		{"cloud", "passphrase", "add", "--generate"},
+		{"cloud", "passphrase", "change", "--generate", "--old-passphrase-file", "-"},
+	} {
+		code, stdout, _ := verb(t, "the old one\n", args...)
+		if code != exitCloud || len(strings.TrimSpace(stdout)) != 29 {
+			t.Errorf("%v ends with %d, and prints %q", args, code, stdout)
+		}
+		code, stdout, _ = verb(t, "the old one\n", append(args, "--json")...)
+		var shown struct{ Passphrase string }
+		if err := json.Unmarshal([]byte(stdout), &shown); code != exitCloud || err != nil || len(shown.Passphrase) != 29 {
+			t.Errorf("%v --json ends with %d, and prints %q: %v", args, code, stdout, err)
+		}
+	}
+}
+
+// TestPassphraseFile reads files as editors of all systems write them.
+func TestPassphraseFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	for text, want := range map[string]string{
+		"a b": "a b", "a b\n": "a b", "a b\r\n": "a b", "\ufeffa b\r\n": "a b", " a ": " a ",
+		"": "", "\n": "", "\ufeff": "", "a\nb": "", "a\n\n": "",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := passphraseFile(call{}, path)
+		if got.Reveal() != want || (err == nil) != (want != "") {
+			t.Errorf("of %q it reads %q, %v", text, got.Reveal(), err)
+		}
+	}
+}
