@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -58,8 +59,11 @@ func askSecret(c call, prompt string) (cairn.Secret, error) {
 		return cairn.Secret{}, usageError{errors.New("there is no terminal to ask for a passphrase on: name a file with --passphrase-file, - for standard input")}
 	}
 	fmt.Fprint(c.err, prompt)
-	text, err := term.ReadPassword(int(terminal.Fd()))
+	text, err := readSecret(c.ctx, int(terminal.Fd()))
 	fmt.Fprintln(c.err)
+	if c.ctx.Err() != nil {
+		return cairn.Secret{}, interruptedError{"nothing was changed"}
+	}
 	if err != nil {
 		return cairn.Secret{}, fmt.Errorf("reading from the terminal: %w", err)
 	}
@@ -67,6 +71,30 @@ func askSecret(c call, prompt string) (cairn.Secret, error) {
 		return cairn.Secret{}, interruptedError{"nothing was entered, and nothing was changed"}
 	}
 	return cairn.NewSecret(string(text)), nil
+}
+
+// readSecret reads a line from a terminal that does not show it, until ctx ends: then
+// the terminal shows what is typed again, and the line is left to whoever reads next.
+func readSecret(ctx context.Context, terminal int) ([]byte, error) {
+	before, err := term.GetState(terminal)
+	if err != nil {
+		return nil, err
+	}
+	type line struct {
+		text []byte
+		err  error
+	}
+	read := make(chan line, 1)
+	go func() {
+		text, err := term.ReadPassword(terminal)
+		read <- line{text, err}
+	}()
+	select {
+	case l := <-read:
+		return l.text, l.err
+	case <-ctx.Done():
+		return nil, errors.Join(context.Cause(ctx), term.Restore(terminal, before))
+	}
 }
 
 // newSecret asks for a new secret twice.
