@@ -93,6 +93,9 @@ func absolute(given string) (string, error) {
 // that runs on the data folder.
 func daemon(ctx context.Context, data location) (*client.Client, error) {
 	if address := os.Getenv("CAIRN_URL"); address != "" {
+		if hasMore(address) {
+			return nil, usageError{errors.New("CAIRN_URL is no address, or has something beside it: it looks like http://127.0.0.1:39300 or unix:///path/of/socket, and a token belongs into " + tokenVariable)}
+		}
 		if !isAddress(address) {
 			return nil, usageError{fmt.Errorf("CAIRN_URL is %s, which is no address: it looks like http://127.0.0.1:39300 or unix:///path/of/socket", cairn.Quote(address))}
 		}
@@ -103,6 +106,13 @@ func daemon(ctx context.Context, data location) (*client.Client, error) {
 		return nil, err
 	}
 	return daemonOn(ctx, dir)
+}
+
+// hasMore reports whether there is, or may be, something beside an address, such as a
+// password, which would be shown with it.
+func hasMore(address string) bool {
+	_, err := url.Parse(address)
+	return !strings.HasPrefix(address, "unix:") && (err != nil || strings.ContainsAny(address, "@?#"))
 }
 
 // isAddress reports whether a client can be told of the address.
