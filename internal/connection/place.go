@@ -119,7 +119,11 @@ func (p Place) Transfers() int {
 // secrets that do not belong there.
 func shown(given string) string {
 	scheme, rest, isURL := strings.Cut(given, ":")
-	if !isURL || !strings.ContainsAny(rest, "@?") {
+	secret := "@?:%" // user:password without what should follow is not a URL
+	if scheme == "file" {
+		secret = "@?"
+	}
+	if !isURL || !strings.ContainsAny(rest, secret) {
 		return cairn.Quote(given)
 	}
 	return cairn.Quote(scheme + ":...")

@@ -57,7 +57,7 @@ func TestParsePlace(t *testing.T) {
 func TestSecretPlace(t *testing.T) {
 	for _, given := range []string{
 		"s3://AKIA:abc/TOPSECRET@bucket/x", "s3://AKIA:TOPSECRET@bucket/x", "S3://AKIA:TOPSECRET@bucket", "https://AKIA:TOPSECRET@host",
-		"s3://bucket?endpoint=https://AKIA:TOPSECRET@store.example", "s3://bucket?secret_access_key=TOPSECRET", "s3://bucket?region=TOPSECRET",
+		"s3://bucket?endpoint=https://AKIA:TOPSECRET@store.example", "s3://bucket?secret_access_key=TOPSECRET", "s3://bucket?region=TOPSECRET", "s3://AKIA:TOPSECRET", "s3://AKIA:TOPSECRET%zz",
 	} {
 		if _, err := Parse(given, "/data"); err == nil || strings.Contains(err.Error(), "TOPSECRET") {
 			t.Errorf("Parse(%q): %v, want an error without the secret", given, err)
