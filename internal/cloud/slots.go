@@ -136,7 +136,8 @@ func (c *Cloud) RemoveSlot(ctx context.Context, name string) error {
 		Message: fmt.Sprintf("The cloud %s has no slot %s.", c.url, cairn.Quote(name)),
 		Hint:    "cairn cloud passphrase list shows the names of those that it has.",
 	}
-	if !isSlotName(name) {
+	if !isSlotName(name) { // it may be the passphrase
+		none.Message = fmt.Sprintf("The cloud %s has no slot of that name.", c.url)
 		return none
 	}
 	if err := c.Check(ctx); err != nil {

@@ -3,7 +3,6 @@ package connection
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"cairn"
 	"cairn/internal/cloud"
@@ -139,7 +138,7 @@ func told(err error, sentence string) error {
 // from there before it is removed where it was.
 func (c *Connections) MoveKey(ctx context.Context, to cairn.KeyPlace) error {
 	if to != cairn.KeyInFile && to != cairn.KeyInKeychain {
-		return invalid("A key cannot be kept in "+cairn.Quote(string(to))+".", "It is kept in a file or in the keychain.")
+		return invalid("A key cannot be kept there.", "It is kept in a file or in the keychain.")
 	}
 	id, err := c.id(ctx, c.Place())
 	if err != nil {
@@ -169,7 +168,8 @@ func (c *Connections) AcknowledgeKit(ctx context.Context, code string) error {
 		}
 	}
 	if !(kit.Kit{Cloud: id, Key: cairn.NewSecret(identity.String())}).Acknowledges(code) {
-		return invalid(fmt.Sprintf("The code %s is not that of the recovery kit of this cloud.", cairn.Quote(code)),
+		// What was given may be the key, which stands in the kit too.
+		return invalid("This code is not that of the recovery kit of this cloud.",
 			"It stands at the end of the kit. A kit of another cloud has another one.")
 	}
 	return c.cfg.Device.AcknowledgeKit(ctx, id)
