@@ -20,6 +20,9 @@ const maxSecretFile = 64 << 10
 // argument, which other users of the computer can see.
 func secretFile(c call, path string) (cairn.Secret, error) {
 	in := c.in
+	if strings.Contains(strings.ToUpper(path), "AGE-SECRET-KEY-") {
+		return cairn.Secret{}, usageError{errors.New("a key itself was given: put it into a file that only you can read, and name the file; other users can have seen it")}
+	}
 	if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {

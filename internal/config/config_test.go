@@ -120,6 +120,7 @@ func TestProblems(t *testing.T) {
 		{"[[backup]]\nquiet = \"1s\"", "1: backup: it is a table, [backup], and not a value"},
 		// values
 		{`listen = "a\nb"`, `1: listen: "a\nb" has a control character, such as the end of a line`},
+		{`key = "age-secret-key-1gfpyysjz"`, `1: key: it is a key itself: put that into a file that only you can read, and name the file here`},
 		{`log_level = "INFO"`, `1: log_level: "INFO" is no level: it is debug, info, warn or error`},
 		{"[backup]\nquiet = \"-1s\"", `2: backup.quiet: "-1s" is no duration: it looks like 30s, 5m or 1h30m, or is off`},
 		{"[backup]\nquiet = \"25h\"", `2: backup.quiet: "25h" is longer than 24h, which is the most`},

@@ -21,12 +21,19 @@ type value interface {
 	String() string
 }
 
-// text is a value that anything can be but control characters.
+// keyStart is how the keys of age begin.
+const keyStart = "AGE-SECRET-KEY-"
+
+// text is a value that anything can be but control characters, and a key, which would
+// be shown as settings are.
 type text string
 
 func (t *text) String() string { return string(*t) }
 
 func (t *text) set(s string) error {
+	if strings.Contains(strings.ToUpper(s), keyStart) {
+		return errors.New("it is a key itself: put that into a file that only you can read, and name the file here")
+	}
 	if strings.ContainsFunc(s, unicode.IsControl) {
 		return fmt.Errorf("%s has a control character, such as the end of a line", cairn.Quote(s))
 	}
