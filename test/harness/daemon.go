@@ -173,14 +173,19 @@ func (d *Daemon) Stderr() string { return d.stderr.text() }
 // Env returns the environment in which [Cairn] reaches this daemon.
 func (d *Daemon) Env() []string { return []string{"CAIRN_DATA=" + d.Data} }
 
+// Stdout returns what the daemon has written to standard output.
+func (d *Daemon) Stdout() string { return d.stdout.all.text() }
+
 // announcement takes standard output and finds the address in it.
 type announcement struct {
+	all  log
 	url  chan string
 	line []byte
 	told bool
 }
 
 func (a *announcement) Write(b []byte) (int, error) {
+	_, _ = a.all.Write(b) // it never fails
 	if a.told {
 		return len(b), nil
 	}
