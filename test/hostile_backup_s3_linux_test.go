@@ -124,7 +124,7 @@ func removedBucket(t *testing.T) {
 func emptiedBucket(t *testing.T) {
 	empty := s3Cloud(t)
 	e, h := frontedEstate(t, empty.bucket)
-	h.hint = "Are the bucket, the prefix and the endpoint right? Then try again. To begin a new cloud, choose another place with --cloud."
+	h.hint = "Are the bucket, the prefix and the endpoint right? Then try again. To begin a new cloud, choose another place."
 	e.sufferBefore(t, h)
 	e.startInto(t, h)
 	if left := empty.download(t); len(filesIn(t, left)) > 0 {

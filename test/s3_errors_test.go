@@ -321,7 +321,7 @@ func TestCloudInCloud(t *testing.T) {
 		url := strings.Replace(outer.url, s3Prefix, s3Prefix+"/"+inner, 1)
 		env := append(s.Env(), "CAIRN_DATA="+t.TempDir())
 		_, stderr, code := harness.Cairn(t, env, "serve", "--listen", "127.0.0.1:0", "--cloud", url)
-		want := "cairn: " + url + " is inside of the cloud " + outer.url + "\nhint: choose a folder or prefix beside it with --cloud\n"
+		want := "cairn: " + url + " is inside of the cloud " + outer.url + "\nhint: choose a folder or prefix beside it\n"
 		if code != 6 || !strings.HasSuffix(stderr, want) {
 			t.Errorf("at %s it ends with %d, want 6, and says %q, want %q", url, code, stderr, want)
 		}

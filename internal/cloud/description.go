@@ -146,6 +146,9 @@ func (c *Cloud) create(ctx context.Context) ([]byte, error) {
 // notFound returns the error for an empty place where a cloud is expected.
 func (c *Cloud) notFound() error {
 	begin := " To begin a new cloud there: cairn cloud connect URL --create."
+	if c.cfg.Passphrase.isSet() {
+		begin += " It takes no passphrase; cairn cloud passphrase add adds one afterwards."
+	}
 	if c.cfg.Identity != nil {
 		begin = " To begin a new cloud there, leave --key (CAIRN_KEY) out: it gets a key of its own. cairn cloud connect URL --create makes one, too."
 	}
@@ -199,13 +202,13 @@ func (c *Cloud) checkVacant(ctx context.Context, known string) error {
 		return &cairn.Error{
 			Code:    cairn.CodeBucketMissing,
 			Message: fmt.Sprintf("The cloud that was at %s is not there: the object cairn.json is missing.", c.url),
-			Hint:    Whereabouts(c.url) + " Then try again. To begin a new cloud, choose another place with --cloud.",
+			Hint:    Whereabouts(c.url) + " Then try again. To begin a new cloud, choose another place.",
 		}
 	case foreign != "":
 		return &cairn.Error{
 			Code:    cairn.CodeNotCloud,
 			Message: fmt.Sprintf("%s is not a cloud of cairn: it has no cairn.json, but it holds %s.", c.url, cairn.Quote(foreign)),
-			Hint:    "Choose an empty folder or prefix with --cloud. Nothing was written.",
+			Hint:    "Choose an empty folder or prefix. Nothing was written.",
 		}
 	}
 	return nil
@@ -227,7 +230,7 @@ func (c *Cloud) checkOutside(ctx context.Context) error {
 			return &cairn.Error{
 				Code:    cairn.CodeNotCloud,
 				Message: fmt.Sprintf("%s is inside of the cloud %s.", c.url, o.url),
-				Hint:    "Choose a folder or prefix beside it with --cloud.",
+				Hint:    "Choose a folder or prefix beside it.",
 			}
 		}
 	}

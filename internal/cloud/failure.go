@@ -116,7 +116,7 @@ var kinds = []kind{
 	{bucket.ErrFull, cairn.CodeDiskFull, "There is no room left in the cloud %s",
 		"Make room on its disk, or raise its quota, then try again."},
 	{bucket.ErrReadOnly, cairn.CodeReadOnly, "The cloud %s is read-only",
-		"Make it writable, or choose another cloud with --cloud."},
+		"Make it writable, or choose another cloud with cairn cloud connect."},
 	{bucket.ErrNoCredentials, cairn.CodeNoCredentials, "There are no credentials for the cloud %s",
 		"Give the daemon AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in its environment, or a profile; docs/clouds.md shows how."},
 	{bucket.ErrKey, cairn.CodeKeyUnknown, "The store of the cloud %s does not know the access key",

@@ -38,7 +38,7 @@ const (
 // So age -d opens it, and its content is one for age -d -i.
 type Slot struct {
 	Name    string    // of the object
-	Created time.Time // by the clock of the bucket
+	Created time.Time // by the clock of the bucket; zero where that is not known
 }
 
 // Slots returns the slots of the cloud, the newest first, those that nothing can
@@ -241,8 +241,11 @@ func (c *Cloud) writeSlot(ctx context.Context, p Passphrase) (Slot, error) {
 		return Slot{}, c.failure(ctx, "writing", name, err)
 	}
 	object, err := c.cfg.Bucket.Head(ctx, name)
-	if err != nil {
+	if errors.Is(err, bucket.ErrNotFound) {
 		return Slot{}, c.failure(ctx, "looking for", name, err)
+	}
+	if err != nil { // it opens the cloud all the same
+		c.cfg.Log.Warn("when a slot was made is not known", "cloud", c.url, "object", name, "err", err)
 	}
 	return Slot{name, object.Modified}, nil
 }

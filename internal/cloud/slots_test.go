@@ -330,3 +330,20 @@ func TestTwoDevicesChangeOnePassphrase(t *testing.T) {
 		}
 	}
 }
+
+// TestAddWithoutTime adds a passphrase, and then the store does not say when that
+// was: it is in force, which is what counts.
+func TestAddWithoutTime(t *testing.T) {
+	b := stores.New(t)
+	lost := false
+	c := newDevice(t, fault.New(b, func(call fault.Call) fault.Outcome {
+		if lost = lost || call.Op == fault.Put && strings.HasPrefix(call.Name, "keys/"); lost && call.Op == fault.Head {
+			return fault.Outcome{Effect: fault.Fail, Err: bucket.ErrRefused}
+		}
+		return fault.Outcome{}
+	})).open(t)
+	slot, err := c.AddPassphrase(t.Context(), newPhrase)
+	if err != nil || slot.Name == "" || !slot.Created.IsZero() || !opens(t, b, newPhrase) {
+		t.Errorf("it adds %+v, %v, and opens: %t", slot, err, opens(t, b, newPhrase))
+	}
+}

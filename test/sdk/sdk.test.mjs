@@ -74,10 +74,25 @@ describe('around the assets', () => {
   });
 
   test('allocations', async () => {
+    const profile = (await user.userSnapshot()).user;
     const [cloud, ...more] = (await allocations.allocationsSnapshot()).iterable;
     assert.deepEqual(more, []);
     assert.equal(cloud.status.cloud, 'RUNNING');
     assert.deepEqual((await user.userSnapshot()).user.allocation, cloud);
+    assert.deepEqual((await user.streamUser()).allocation, cloud);
+    for (const connect of [
+      () => allocations.allocationsConnectNewCloud({ userProfile: profile }),
+      () => allocations.allocationsReconnectCloud({ allocationCloud: cloud }),
+      () => allocations.allocationsConnectNewCloud(),
+    ]) {
+      for (let i = 0; i < 2; i++) { // doing it again is no error
+        assert.equal(await allocations.allocationsDisconnectCloud({ allocationCloud: cloud }), cloud.id);
+      }
+      assert.deepEqual((await allocations.allocationsSnapshot()).iterable, []);
+      assert.equal((await user.streamUser()).allocation, undefined);
+      assert.deepEqual(await connect(), cloud);
+      assert.deepEqual((await user.userSnapshot()).user.allocation, cloud);
+    }
   });
 });
 
