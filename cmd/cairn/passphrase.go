@@ -33,7 +33,7 @@ func (n *newPassphrase) get(c call) (cairn.Secret, error) {
 	case n.generate && n.file != "":
 		return cairn.Secret{}, usageError{errors.New("a passphrase is made up or read from a file, not both")}
 	case n.generate:
-		return cairn.NewSecret(cloud.GeneratePassphrase().Reveal()), nil
+		return cloud.GeneratePassphrase().Secret, nil
 	case n.file != "":
 		return passphraseFile(c, n.file)
 	}

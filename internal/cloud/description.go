@@ -90,7 +90,7 @@ func (c *Cloud) create(ctx context.Context) ([]byte, error) {
 	if err := c.checkVacant(ctx, c.cfg.Known); err != nil {
 		return nil, err
 	}
-	if c.cfg.Expected || c.cfg.Passphrase.isSet() {
+	if c.cfg.Expected || !c.cfg.Passphrase.IsZero() {
 		return nil, c.notFound()
 	}
 	if err := c.checkOutside(ctx); err != nil {
@@ -146,7 +146,7 @@ func (c *Cloud) create(ctx context.Context) ([]byte, error) {
 // notFound returns the error for an empty place where a cloud is expected.
 func (c *Cloud) notFound() error {
 	begin := " To begin a new cloud there: cairn cloud connect URL --create."
-	if c.cfg.Passphrase.isSet() {
+	if !c.cfg.Passphrase.IsZero() {
 		begin += " It takes no passphrase; cairn cloud passphrase add adds one afterwards."
 	}
 	if c.cfg.Identity != nil {

@@ -3,7 +3,6 @@ package cloud
 import (
 	"crypto/rand"
 	"fmt"
-	"log/slog"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -21,34 +20,14 @@ const (
 	maxPassphrase = 1024
 )
 
-// redacted stands for a secret wherever one would be printed.
-const redacted = "**redacted**"
-
-// A Passphrase is what opens a slot. It prints as **redacted** in every form: the
-// text is behind a pointer, so that not even fmt finds it inside of another type.
-// The zero value is no passphrase.
-type Passphrase struct{ text *string }
+// A Passphrase is what opens a slot: a secret in the form NFC of Unicode. The zero
+// value is no passphrase.
+type Passphrase struct{ cairn.Secret }
 
 // NewPassphrase returns the passphrase that a person typed, whatever it is; "" is
 // no passphrase. It is brought into the form NFC of Unicode, so that it is the same
 // on every keyboard. Source: NIST SP 800-63B-4, 3.1.1.2; Unicode Standard Annex 15.
-func NewPassphrase(text string) Passphrase {
-	if text == "" {
-		return Passphrase{}
-	}
-	text = norm.NFC.String(text)
-	return Passphrase{&text}
-}
-
-// Reveal returns the text. It must reach no log and no error.
-func (p Passphrase) Reveal() string {
-	if p.text == nil {
-		return ""
-	}
-	return *p.text
-}
-
-func (p Passphrase) isSet() bool { return p.text != nil }
+func NewPassphrase(text string) Passphrase { return Passphrase{cairn.NewSecret(norm.NFC.String(text))} }
 
 // Check returns cairn.CodeInvalid for a passphrase that is not to be added: it has
 // less than 15 characters or more than 1024 bytes, is no UTF-8, or holds a control
@@ -74,15 +53,6 @@ func (p Passphrase) Check() error {
 		Hint:    "Whoever has a copy of the bucket can try as many as he likes: choose five or more random words, or have cairn generate one.",
 	}
 }
-
-// Format keeps the text out of whatever is printed.
-func (p Passphrase) Format(f fmt.State, _ rune) { fmt.Fprint(f, redacted) }
-
-// MarshalText keeps the text out of JSON and the like.
-func (p Passphrase) MarshalText() ([]byte, error) { return []byte(redacted), nil }
-
-// LogValue keeps the text out of the log.
-func (p Passphrase) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // passphraseLetters are 32 characters, five bits each, of which none is taken for
 // another one: there is no l, o, 0 or 1.

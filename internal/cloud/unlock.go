@@ -26,7 +26,7 @@ func (c *Cloud) unlock(ctx context.Context, data []byte) error {
 	}
 	stored, err := c.cfg.Keys.Load(d.ID)
 	// What is supplied opens the cloud while the keychain, which has the key, cannot.
-	kept := errors.Is(err, keys.ErrKeychain) && (c.cfg.Identity != nil || c.cfg.Passphrase.isSet())
+	kept := errors.Is(err, keys.ErrKeychain) && (c.cfg.Identity != nil || !c.cfg.Passphrase.IsZero())
 	if err != nil && !kept {
 		return err
 	}
@@ -102,7 +102,7 @@ func (c *Cloud) chooseKnown(ctx context.Context, d description) (*age.X25519Iden
 		}
 		message += fmt.Sprintf(" The cloud that was there before had the id %s.", c.cfg.Known)
 	}
-	if c.cfg.Passphrase.isSet() {
+	if !c.cfg.Passphrase.IsZero() {
 		return c.openSlots(ctx, d)
 	}
 	return nil, locked(message, c.hintLocked(ctx))
