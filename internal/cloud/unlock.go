@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -39,12 +40,24 @@ func (c *Cloud) unlock(ctx context.Context, data []byte) error {
 		return c.Damaged(descriptionName, "its times are not ones that cairn writes")
 	}
 	if stored == nil && !kept {
-		if err := c.cfg.Keys.Save(d.ID, identity); err != nil {
+		if err := c.save(d.ID, identity); err != nil {
 			return err
 		}
 	}
 	c.id, c.identity, c.grace = d.ID, identity, time.Duration(d.GraceSeconds)*time.Second
 	c.seal, err = newSeal(identity, d.ID)
+	return err
+}
+
+// save stores the key of a cloud, unless somebody who opened it at the same time has
+// done so.
+func (c *Cloud) save(id string, identity *age.X25519Identity) error {
+	err := c.cfg.Keys.Save(id, identity)
+	if errors.Is(err, fs.ErrExist) {
+		if stored, loadErr := c.cfg.Keys.Load(id); loadErr == nil && stored != nil && stored.String() == identity.String() {
+			return nil
+		}
+	}
 	return err
 }
 

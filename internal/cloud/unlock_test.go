@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"filippo.io/age"
 
 	"cairn"
+	"cairn/internal/bucket/fault"
 	"cairn/internal/cloud"
 	"cairn/test/stores"
 )
@@ -205,5 +207,29 @@ func TestKeysFolderThatCannotBeUsed(t *testing.T) {
 	}
 	if got := names(t, b); len(got) != 0 {
 		t.Errorf("the bucket has %q, whose key is nowhere", got)
+	}
+}
+
+// TestUnlockTwice opens a cloud with a passphrase while another one does the same on
+// this device: both have the key.
+func TestUnlockTwice(t *testing.T) {
+	b := stores.New(t)
+	c := newDevice(t, b).open(t)
+	add(t, c, newPhrase)
+	var d *device
+	var once sync.Once
+	d = newDevice(t, fault.New(b, func(call fault.Call) fault.Outcome {
+		if call.Op == fault.Get && strings.HasPrefix(call.Name, "keys/") {
+			once.Do(func() {
+				if err := d.Keys.Save(c.ID(), c.Identity()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		return fault.Outcome{}
+	}))
+	d.Passphrase = newPhrase
+	if got := d.open(t).ID(); got != c.ID() {
+		t.Errorf("it is %s, want %s", got, c.ID())
 	}
 }
