@@ -10,10 +10,12 @@ import (
 	"cairn"
 	"cairn/internal/asset"
 	"cairn/internal/backup"
+	"cairn/internal/cloud"
 	"cairn/internal/connection"
 	"cairn/internal/durable"
 	"cairn/internal/jobs"
 	"cairn/internal/keys"
+	"cairn/internal/schedule"
 )
 
 // openCloud makes the engine and the jobs, and connects to the cloud. A cloud
@@ -52,7 +54,7 @@ func (d *daemonProcess) openCloud(ctx context.Context) error {
 		Browse:   browse,
 		Log:      d.log,
 	})
-	d.clouds.Use(d.engine)
+	d.clouds.Use(switched{d.engine, d.scheduler})
 	d.jobs = jobs.New(jobs.Config{Engine: d.engine, History: d.device, Ended: d.ended, Log: d.log})
 	if err := d.connectFirst(ctx); err != nil {
 		e, ok := errors.AsType[*cairn.Error](err)
@@ -69,6 +71,20 @@ func (d *daemonProcess) openCloud(ctx context.Context) error {
 		d.log.Warn("the history of backups and restorations cannot be read", "err", err)
 	}
 	return nil
+}
+
+// switched is the engine, and has the scheduler hear of a cloud that is connected.
+type switched struct {
+	*backup.Engine
+	scheduler *schedule.Scheduler
+}
+
+// Switch is that of the engine.
+func (s switched) Switch(c *cloud.Cloud) {
+	s.Engine.Switch(c)
+	if c != nil {
+		s.scheduler.Connected()
+	}
 }
 
 // place describes the place of the cloud.

@@ -104,6 +104,31 @@ func TestRetryCannotMend(t *testing.T) {
 	}
 }
 
+// TestConnected holds that what failed is tried again when a cloud is connected, and
+// that nothing else is.
+func TestConnected(t *testing.T) {
+	for _, times := range []func(*house, *schedule.Config){cron("0 1 * * *"), quiet(time.Minute, 0)} {
+		live(t, times, func(h *house) {
+			h.takes, h.fails = 0, &cairn.Error{Code: cairn.CodeCloudLocked}
+			h.s.Connected()
+			h.write()
+			h.until("2000-01-01 01:00:10")
+			before := len(h.began)
+			h.fails = nil
+			h.s.Connected()
+			h.wait(time.Second)
+			if len(h.began) != before+1 || h.s.Status().Failures != 0 {
+				t.Errorf("it began %q", h.began)
+			}
+			h.s.Connected()
+			h.wait(time.Second)
+			if len(h.began) != before+1 {
+				t.Errorf("without a failure, it began %q", h.began)
+			}
+		})
+	}
+}
+
 // TestManualClears holds that a backup of somebody's ends the failure.
 func TestManualClears(t *testing.T) {
 	live(t, cron("0 1 * * *"), func(h *house) {

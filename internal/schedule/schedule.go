@@ -175,6 +175,18 @@ func (s *Scheduler) Configure(cron *Cron, quiet, atMostEvery time.Duration) {
 	s.stir()
 }
 
+// Connected has what failed tried again: somebody has connected a cloud, and may have
+// done something about the cause. It waits for nothing.
+func (s *Scheduler) Connected() {
+	now := s.now()
+	s.mu.Lock()
+	if s.plan.failures > 0 && !s.plan.trying && s.plan.isOn() {
+		s.plan.retry = now
+	}
+	s.mu.Unlock()
+	s.stir()
+}
+
 // stir has Run look at what has changed.
 func (s *Scheduler) stir() {
 	select {
