@@ -67,6 +67,10 @@ type Config struct {
 	// WorkFactor is the base-2 logarithm of the cost of scrypt in slots that are
 	// made, from 1 to 20; 0 means 18, as age has it. Less is for tests.
 	WorkFactor int
+	// Scrypt is held while a passphrase is tried, or a slot encrypted: that takes up to
+	// 1 GiB of memory, and clouds that are opened at the same time can share it. Nil
+	// means one for this cloud.
+	Scrypt sync.Locker
 	// Known is the id of the cloud that this device saw at the URL before; ""
 	// for none. A known cloud that is gone is an error, never a new cloud.
 	Known string
@@ -157,6 +161,9 @@ func Open(ctx context.Context, cfg Config) (*Cloud, error) {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
+	}
+	if cfg.Scrypt == nil {
+		cfg.Scrypt = new(sync.Mutex)
 	}
 	if cfg.WorkFactor == 0 {
 		cfg.WorkFactor = defaultWorkFactor

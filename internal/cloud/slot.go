@@ -80,6 +80,8 @@ func (c *Cloud) openSlot(ctx context.Context, name string, p Passphrase) (*age.X
 	if err != nil {
 		return nil, c.failure(ctx, "reading", name, err)
 	}
+	c.cfg.Scrypt.Lock()
+	defer c.cfg.Scrypt.Unlock()
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("opening %s: %w", name, err) // before the work
 	}
@@ -220,24 +222,12 @@ func (c *Cloud) own(identity *age.X25519Identity) bool {
 // writeSlot adds a slot. It is there when this returns nil, and after other errors
 // than bucket.ErrUnknown it is not.
 func (c *Cloud) writeSlot(ctx context.Context, p Passphrase) (Slot, error) {
-	wrapper, err := age.NewScryptRecipient(p.Reveal())
-	if err != nil {
-		return Slot{}, fmt.Errorf("encrypting a slot: %w", err)
-	}
-	wrapper.SetWorkFactor(c.cfg.WorkFactor)
-	var data bytes.Buffer
-	w, err := age.Encrypt(&data, wrapper)
-	if err == nil {
-		_, err = w.Write(keys.Text(c.id, c.identity, c.cfg.Now()))
-	}
-	if err == nil {
-		err = w.Close()
-	}
+	data, err := c.wrap(p)
 	if err != nil {
 		return Slot{}, fmt.Errorf("encrypting a slot: %w", err)
 	}
 	name := slotFolder + c.randomDigits() + slotSuffix
-	if err := bucket.Create(ctx, c.cfg.Bucket, name, bytes.NewReader(data.Bytes())); err != nil {
+	if err := bucket.Create(ctx, c.cfg.Bucket, name, bytes.NewReader(data)); err != nil {
 		return Slot{}, c.failure(ctx, "writing", name, err)
 	}
 	object, err := c.cfg.Bucket.Head(ctx, name)
@@ -248,4 +238,24 @@ func (c *Cloud) writeSlot(ctx context.Context, p Passphrase) (Slot, error) {
 		c.cfg.Log.Warn("when a slot was made is not known", "cloud", c.url, "object", name, "err", err)
 	}
 	return Slot{name, object.Modified}, nil
+}
+
+// wrap returns the content of a slot of a passphrase.
+func (c *Cloud) wrap(p Passphrase) ([]byte, error) {
+	c.cfg.Scrypt.Lock()
+	defer c.cfg.Scrypt.Unlock()
+	wrapper, err := age.NewScryptRecipient(p.Reveal())
+	if err != nil {
+		return nil, err
+	}
+	wrapper.SetWorkFactor(c.cfg.WorkFactor)
+	var data bytes.Buffer
+	w, err := age.Encrypt(&data, wrapper)
+	if err == nil {
+		_, err = w.Write(keys.Text(c.id, c.identity, c.cfg.Now()))
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	return data.Bytes(), err
 }

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -336,4 +337,43 @@ func TestPruneKeepsSlots(t *testing.T) {
 			t.Errorf("Open: %v", err)
 		}
 	})
+}
+
+// turns is a lock that counts how often it was taken.
+type turns struct {
+	sync.Mutex
+	taken int
+}
+
+func (l *turns) Lock() {
+	l.Mutex.Lock()
+	l.taken++
+}
+
+// TestScryptTakesTurns has each try of a passphrase, and each slot that is made, wait
+// for its turn: they take much memory.
+func TestScryptTakesTurns(t *testing.T) {
+	b := stores.New(t)
+	turn := &turns{}
+	d := newDevice(t, b)
+	d.Scrypt = turn
+	c, err := cloud.Open(t.Context(), d.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if turn.taken != 0 {
+		t.Errorf("a cloud without passphrases took %d turns", turn.taken)
+	}
+	add(t, c, oldPhrase)
+	if turn.taken != 1 {
+		t.Errorf("a slot took %d turns", turn.taken)
+	}
+	other := newDevice(t, b)
+	other.Scrypt, other.Passphrase = turn, oldPhrase
+	if _, err := cloud.Open(t.Context(), other.Config); err != nil || turn.taken != 2 {
+		t.Errorf("a try took %d turns: %v", turn.taken-1, err)
+	}
+	if !turn.TryLock() {
+		t.Error("the turn is not given back")
+	}
 }

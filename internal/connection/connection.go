@@ -85,6 +85,7 @@ func (c *Connections) config(p Place, s store, known string, how opening) cloud.
 		Identity:   how.identity,
 		Passphrase: cloud.NewPassphrase(how.passphrase.Reveal()),
 		WorkFactor: c.cfg.WorkFactor,
+		Scrypt:     &c.scrypt,
 		Known:      known,
 		Expected:   !how.create,
 		Foreign:    s.foreign,

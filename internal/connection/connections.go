@@ -80,6 +80,7 @@ type Connections struct {
 	configured Place
 	engine     Engine
 
+	scrypt   sync.Mutex    // held while a passphrase is tried, by whichever request
 	changing sync.Mutex    // held while device.db is changed, and the engine is told
 	removing chan struct{} // holds a token while nobody removes what opens a cloud
 	mu       sync.Mutex
