@@ -170,15 +170,27 @@ func removeSockets(dir string) error {
 		return cairn.FileError("tidying", dir, err)
 	}
 	for _, entry := range entries {
-		folder := filepath.Join(dir, entry.Name())
-		if left, err := filepath.Match(bindFolder, entry.Name()); err != nil || !left || !entry.IsDir() {
+		if !entry.IsDir() || !isBindFolder(entry.Name()) {
 			continue
 		}
-		if err := os.RemoveAll(folder); err != nil {
-			return cairn.FileError("removing", folder, err)
+		folder := filepath.Join(dir, entry.Name())
+		if err := removeSocket(filepath.Join(folder, bindName)); err != nil {
+			return err
 		}
+		_ = os.Remove(folder) // what is not empty is not ours
 	}
-	path := filepath.Join(dir, socketFile)
+	return removeSocket(filepath.Join(dir, socketFile))
+}
+
+// isBindFolder reports whether listenSocket makes folders of such a name. Others may
+// begin like them, .ssh does, and the data folder may be that of somebody's home.
+func isBindFolder(name string) bool {
+	random, ok := strings.CutPrefix(name, strings.TrimSuffix(bindFolder, "*"))
+	return ok && random != "" && strings.Trim(random, "0123456789") == ""
+}
+
+// removeSocket removes a socket. What is none stays.
+func removeSocket(path string) error {
 	if info, err := os.Lstat(path); err != nil || info.Mode().Type() != fs.ModeSocket {
 		return nil // there is none
 	}

@@ -57,24 +57,21 @@ func TestUnixSocketOwn(t *testing.T) {
 func TestRemoveSockets(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
-	for _, name := range []string{".s123", ".other"} {
-		if err := os.MkdirAll(filepath.Join(name, "s"), 0o700); err != nil {
+	for _, name := range []string{".s123", ".s456", ".s789", ".ssh", ".s"} {
+		if err := os.Mkdir(name, 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{".s", "s1"} {
-		if err := os.WriteFile(name, nil, 0o600); err != nil {
+	abandonSocket(t, filepath.Join(".s123", bindName)) // .s456 is empty, as after the move
+	for _, name := range []string{".s789", ".ssh"} {
+		if err := os.WriteFile(filepath.Join(name, "id"), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socketFile, Net: "unix"})
-	if err != nil {
+	if err := os.WriteFile(".s1", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l.SetUnlinkOnClose(false)
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	abandonSocket(t, socketFile)
 	for range 2 { // nothing is there the second time
 		if err := removeSockets(dir); err != nil {
 			t.Fatal(err)
@@ -91,7 +88,20 @@ func TestRemoveSockets(t *testing.T) {
 	for _, entry := range entries {
 		left = append(left, entry.Name())
 	}
-	if want := []string{".other", ".s", "s1", socketFile}; err != nil || !slices.Equal(left, want) {
+	if want := []string{".s", ".s1", ".s789", ".ssh", socketFile}; err != nil || !slices.Equal(left, want) {
 		t.Errorf("it leaves %q, %v, want %q", left, err, want)
+	}
+}
+
+// abandonSocket leaves a socket that nobody listens on, as a crash does.
+func abandonSocket(t *testing.T, path string) {
+	t.Helper()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
