@@ -11,11 +11,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 
 	"cairn"
 	"cairn/internal/config"
+	"cairn/internal/device"
 	"cairn/internal/durable"
 	"cairn/internal/httpapi"
 )
@@ -84,7 +86,7 @@ func token(c config.Config, log *slog.Logger) (string, error) {
 	return text, checkToken(text, "The token in "+c.TokenFile)
 }
 
-// readToken reads a token file, and keeps others from doing so.
+// readToken reads a token file, and keeps others from doing so where it can.
 func readToken(path string, log *slog.Logger) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -96,9 +98,11 @@ func readToken(path string, log *slog.Logger) (string, error) {
 		return "", err
 	}
 	if info.Mode().IsRegular() && isOpenToOthers(info) {
-		log.Warn("other users could read the token; now they cannot, but if one may have, make a new one", "file", path, "mode", info.Mode().Perm().String())
-		if err := f.Chmod(0o600); err != nil {
-			return "", err
+		mode := info.Mode().Perm().String()
+		if err := f.Chmod(0o600); err != nil { // a secret of a container is another user's, or on a file system that nobody can write to
+			log.Warn("others than its owner can read the file with the token, and its mode cannot be changed", "file", path, "mode", mode, "err", err)
+		} else {
+			log.Warn("other users could read the token; now they cannot, but if one may have, make a new one", "file", path, "mode", mode)
 		}
 	}
 	text, err := io.ReadAll(io.LimitReader(f, longestToken+2))
@@ -199,6 +203,9 @@ func (d *daemonProcess) openAddresses() (err error) {
 // keepFolders keeps other users out of the data folder, and of the one with the keys,
 // which may be a link to elsewhere.
 func (d *daemonProcess) keepFolders() error {
+	if err := refuseShared(d.dir); err != nil {
+		return err
+	}
 	if err := keepPrivate(d.dir, d.log); err != nil {
 		return err
 	}
@@ -207,4 +214,29 @@ func (d *daemonProcess) keepFolders() error {
 		return nil // it is made later
 	}
 	return err
+}
+
+// refuseShared returns an error when a folder is open to others and has things that
+// are not ours: keeping others out would take these from them.
+func refuseShared(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return cairn.FileError("looking at", dir, err)
+	}
+	if !isOpenToOthers(info) {
+		return nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return cairn.FileError("looking at", dir, err)
+	}
+	isOurs := func(entry fs.DirEntry) bool { return entry.Name() == lockFile || entry.Name() == device.FileName }
+	if len(entries) == 0 || slices.ContainsFunc(entries, isOurs) {
+		return nil
+	}
+	return &cairn.Error{
+		Code:    cairn.CodeInUse,
+		Message: fmt.Sprintf("The folder %s is no data folder, other users can look into it, and it is not empty.", dir),
+		Hint:    "Choose another one with --data; or if it is for cairn alone, keep the others out with chmod 700.",
+	}
 }

@@ -23,6 +23,7 @@ import (
 const (
 	urlFile     = "url"  // the first address of the running daemon
 	keysFolder  = "keys" // of clouds
+	lockFile    = "lock" // held by the running daemon
 	spoolFolder = "spool"
 )
 

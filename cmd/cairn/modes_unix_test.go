@@ -49,3 +49,42 @@ func TestKeepPrivate(t *testing.T) {
 		t.Errorf("the log says %s", log.String())
 	}
 }
+
+// TestRefuseShared holds which folders that others can look into become data folders.
+func TestRefuseShared(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		mode    os.FileMode
+		holds   []string
+		refused bool
+	}{
+		{"a new one", 0o755, nil, false},
+		{"one that was used", 0o755, []string{"cloud", lockFile}, false},
+		{"one that was copied", 0o755, []string{"CURRENT", "device.db"}, false},
+		{"one with other things", 0o755, []string{"other"}, true},
+		{"one that all share", 0o777, []string{"other"}, true},
+		{"a private one with other things", 0o700, []string{"other"}, false},
+	} {
+		dir := t.TempDir()
+		for _, name := range test.holds {
+			if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Chmod(dir, test.mode); err != nil {
+			t.Fatal(err)
+		}
+		d := daemonProcess{dir: dir, log: slog.New(slog.DiscardHandler)}
+		err := d.keepFolders()
+		if refused := cairn.CodeOf(err) == cairn.CodeInUse; refused != test.refused || err != nil && !refused {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		want := test.mode & 0o700
+		if test.refused {
+			want = test.mode
+		}
+		if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: it has the mode %v, %v, want %v", test.name, info.Mode(), err, want)
+		}
+	}
+}

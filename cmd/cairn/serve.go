@@ -193,7 +193,7 @@ func (d *daemonProcess) open(ctx context.Context) (err error) {
 	if err := d.keepFolders(); err != nil {
 		return err
 	}
-	d.lock, err = durable.Lock(filepath.Join(d.dir, "lock"))
+	d.lock, err = durable.Lock(filepath.Join(d.dir, lockFile))
 	if errors.Is(err, durable.ErrLocked) {
 		return &cairn.Error{
 			Code:    cairn.CodeInUse,
