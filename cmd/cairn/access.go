@@ -196,7 +196,7 @@ func (d *daemonProcess) openAddresses() (err error) {
 	if err := removeSockets(d.dir); err != nil {
 		return err
 	}
-	d.listeners, err = listen(d.config, d.dir, secured(&d.certificate), d.log)
+	d.listeners, err = listen(d.config, d.dir, secured(&d.certificate), mostConnections, d.log)
 	return err
 }
 

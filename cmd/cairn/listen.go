@@ -21,8 +21,8 @@ const (
 	sdkPort = 1000
 	// firstPort to lastPort is where later clients look.
 	firstPort, lastPort = 39300, 39333
-	// mostConnections is how many there can be at the same time, over TCP and
-	// sockets together, websockets counted.
+	// mostConnections is how many there can be at the same time, over TCP together
+	// and over a socket as many besides, websockets counted.
 	mostConnections = 1024
 )
 
@@ -34,9 +34,10 @@ type listener struct {
 
 // listen opens what the configuration says, over TCP with TLS if secure is not nil.
 // Where that takes more than a loopback address from who wants to use it, a socket
-// in the data folder is for the commands of this user.
-func listen(c config.Config, dir string, secure *tls.Config, log *slog.Logger) ([]listener, error) {
-	limit := newConnLimit(mostConnections)
+// in the data folder is for the commands of this user. Over TCP there can be most
+// connections, and as many over the socket, which others thus cannot use up.
+func listen(c config.Config, dir string, secure *tls.Config, most int, log *slog.Logger) ([]listener, error) {
+	limit := newConnLimit(most)
 	if path, ok := strings.CutPrefix(c.Listen, "unix:"); ok {
 		l, err := listenSocket(path)
 		if err != nil {
@@ -69,7 +70,7 @@ func listen(c config.Config, dir string, secure *tls.Config, log *slog.Logger) (
 		log.Warn("there is no socket for the commands of this user, who need CAIRN_TOKEN, or CAIRN_URL with the name in the certificate", "err", err)
 		return listeners, nil
 	}
-	return append(listeners, listener{limit.on(l), l.url()}), nil
+	return append(listeners, listener{newConnLimit(most).on(l), l.url()}), nil
 }
 
 // isLoopback reports whether only this machine can reach an address.
