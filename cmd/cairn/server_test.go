@@ -125,3 +125,10 @@ func serveOnPipe(t *testing.T, fn func(net.Conn)) {
 		<-ended
 	})
 }
+
+// TestServerOptions holds that the handler, and with it the guard, sees OPTIONS *.
+func TestServerOptions(t *testing.T) {
+	if server := newServer(t.Context(), http.NotFoundHandler(), slog.New(slog.DiscardHandler)); !server.DisableGeneralOptionsHandler {
+		t.Error("the http.Server answers OPTIONS * by itself")
+	}
+}

@@ -182,6 +182,39 @@ func TestBodiesGiveUp(t *testing.T) {
 	})
 }
 
+// TestBodiesPass has one that asks for much give up while it waits: those behind it
+// that ask for what there is go on then.
+func TestBodiesPass(t *testing.T) {
+	perform(t, func(t *testing.T, s *stage) {
+		const chunked = "Transfer-Encoding: chunked\r\n"
+		first := s.upload(chunked, chunk(`{"x":"`)) // its ten minutes begin
+		for range 10 {
+			time.Sleep(50 * time.Second)
+			first.send(chunk("x"))
+		}
+		var slow []*upload
+		for range 3 {
+			slow = append(slow, s.upload(chunked, chunk(large)))
+		}
+		first.send(chunk(strings.Repeat("x", 1<<20)))
+		whole := large + `"}`
+		behind := s.upload(fmt.Sprintf("Content-Length: %d\r\n", len(whole)), whole)
+		for range 2 {
+			if first.status() != 0 || behind.status() != 0 {
+				t.Errorf("without room: status %d, and %d behind it", first.status(), behind.status())
+			}
+			time.Sleep(45 * time.Second)
+			for _, u := range slow {
+				u.send(chunk("x"))
+			}
+		}
+		time.Sleep(15 * time.Second)
+		if first.status() != 408 || behind.status() != 200 {
+			t.Errorf("when it gave up: status %d, and %d behind it", first.status(), behind.status())
+		}
+	})
+}
+
 // TestLongLinesWait has the lines of documents, and assets, wait for their turn as
 // whole bodies do, but not those that are small.
 func TestLongLinesWait(t *testing.T) {
