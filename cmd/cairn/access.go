@@ -44,6 +44,11 @@ type credentials struct {
 // loadCredentials reads the token and the certificate. A token file that is not
 // there is made.
 func loadCredentials(c config.Config, log *slog.Logger) (credentials, error) {
+	for what, path := range map[string]string{"key of TLS": c.TLSKey, "key of the cloud": c.Key} {
+		if info, err := os.Stat(path); path != "" && err == nil && isOpenToOthers(info) {
+			log.Warn("others than its owner may read the file with the "+what, "file", path, "mode", info.Mode().Perm().String())
+		}
+	}
 	var found credentials
 	text, err := token(c, log)
 	if err != nil {

@@ -44,6 +44,9 @@ func (s *Server) authorize(w *response, r *http.Request, token Token) error {
 	sum := sha256.Sum256([]byte(given))
 	right := ok && subtle.ConstantTimeCompare(sum[:], token.sum[:]) == 1
 	wait := s.tries.try(neighbourhood(r.RemoteAddr), ok && !right)
+	if wait > 0 || !right { // whoever has no token holds no connection either
+		w.Header().Set("Connection", "close")
+	}
 	switch {
 	case wait > 0:
 		seconds := int64((wait + time.Second - 1) / time.Second)
