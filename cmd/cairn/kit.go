@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cairn"
+	"cairn/internal/durable"
 	"cairn/internal/keys"
 	"cairn/internal/kit"
 )
@@ -92,7 +93,7 @@ func printKit(c call, k kit.Kit, page string) error {
 		return cairn.FileError("writing", page, err)
 	}
 	_, err = f.Write(html)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(err, f.Sync(), f.Close(), durable.SyncDir(filepath.Dir(page))); err != nil {
 		_ = os.Remove(page) // half a kit must not pass for one
 		return cairn.FileError("writing", page, err)
 	}
