@@ -17,6 +17,7 @@ import (
 
 	"cairn"
 	"cairn/internal/config"
+	"cairn/internal/database"
 	"cairn/internal/device"
 	"cairn/internal/durable"
 	"cairn/internal/httpapi"
@@ -235,7 +236,9 @@ func refuseShared(dir string) error {
 	if err != nil {
 		return cairn.FileError("looking at", dir, err)
 	}
-	isOurs := func(entry fs.DirEntry) bool { return entry.Name() == lockFile || entry.Name() == device.FileName }
+	isOurs := func(entry fs.DirEntry) bool {
+		return slices.Contains([]string{lockFile, device.FileName, database.CurrentFile}, entry.Name())
+	}
 	if len(entries) == 0 || slices.ContainsFunc(entries, isOurs) {
 		return nil
 	}

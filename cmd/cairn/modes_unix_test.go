@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"cairn"
+	"cairn/internal/database"
 )
 
 // TestKeepPrivate holds what becomes of a folder by its mode, and by its owner.
@@ -61,6 +62,7 @@ func TestRefuseShared(t *testing.T) {
 		{"a new one", 0o755, nil, false},
 		{"one that was used", 0o755, []string{"cloud", lockFile}, false},
 		{"one that was copied", 0o755, []string{"CURRENT", "device.db"}, false},
+		{"one with a database alone", 0o755, []string{database.CurrentFile, "generations"}, false},
 		{"one with other things", 0o755, []string{"other"}, true},
 		{"one that all share", 0o777, []string{"other"}, true},
 		{"a private one with other things", 0o700, []string{"other"}, false},

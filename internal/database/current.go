@@ -16,8 +16,11 @@ import (
 	"cairn/internal/sqlitefile"
 )
 
+// CurrentFile is the name of the file in the data folder that says which database is
+// the live one; a folder that has it is a data folder.
+const CurrentFile = "CURRENT"
+
 const (
-	currentFile       = "CURRENT"
 	generationsFolder = "generations"
 	spoolFolder       = "spool"
 	currentFormat     = 1
@@ -86,7 +89,7 @@ func writeCurrent(path string, c current) error {
 // recoverCurrent removes what a crash left half made, and returns what CURRENT
 // says. An empty data folder gets a generation and a CURRENT.
 func recoverCurrent(ctx context.Context, cfg Config) (current, error) {
-	path := filepath.Join(cfg.Dir, currentFile)
+	path := filepath.Join(cfg.Dir, CurrentFile)
 	c, err := readCurrent(path)
 	if err != nil {
 		return current{}, err
@@ -159,7 +162,7 @@ func first(ctx context.Context, cfg Config, folder string) (string, error) {
 		if stats.Revision > 0 {
 			return "", &cairn.Error{
 				Code:    cairn.CodeDamaged,
-				Message: fmt.Sprintf("The file %s is missing, but %s holds %d documents.", filepath.Join(cfg.Dir, currentFile), file, stats.Documents),
+				Message: fmt.Sprintf("The file %s is missing, but %s holds %d documents.", filepath.Join(cfg.Dir, CurrentFile), file, stats.Documents),
 				Hint:    fmt.Sprintf(`If that is the database to go on with, write {"format":1,"live":%q} into the missing file.`, filepath.Base(file)),
 			}
 		}

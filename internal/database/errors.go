@@ -47,7 +47,7 @@ func probe(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return sqlitefile.Damaged(path, "it is missing, though "+currentFile+" names it")
+		return sqlitefile.Damaged(path, "it is missing, though "+CurrentFile+" names it")
 	case err == nil && !info.Mode().IsRegular():
 		return sqlitefile.Damaged(path, "it is no file")
 	case err == nil:

@@ -181,7 +181,7 @@ func (d *DB) drop(name string) {
 	}
 }
 
-func (d *DB) currentPath() string { return filepath.Join(d.cfg.Dir, currentFile) }
+func (d *DB) currentPath() string { return filepath.Join(d.cfg.Dir, CurrentFile) }
 
 // settleNew finds out what a failed write of CURRENT has done. It returns nil
 // if next stands, durably; else the error, and what stood before stands.
