@@ -92,10 +92,9 @@ func printKit(c call, k kit.Kit, page string) error {
 	if err != nil {
 		return cairn.FileError("writing", page, err)
 	}
-	_, err = f.Write(html)
-	if err = errors.Join(err, f.Sync(), f.Close(), durable.SyncDir(filepath.Dir(page))); err != nil {
-		_ = os.Remove(page) // half a kit must not pass for one
-		return cairn.FileError("writing", page, err)
+	// The name is ours. It gets the whole page at once: half a kit must not pass for one.
+	if err := errors.Join(f.Close(), durable.WriteFile(page, html)); err != nil {
+		return cairn.FileError("writing", page, errors.Join(err, os.Remove(page)))
 	}
 	if c.json {
 		return printJSON(c.out, map[string]string{"cloud": k.Cloud, "url": k.URL, "page": page})
