@@ -16,8 +16,9 @@
 //	backup, err := c.Commit(ctx, cloud.Manifest{Backup: b, Segments: segments}, fresh)
 //
 // Whoever holds the bucket can neither read nor forge nor swap what is in it:
-// all but cairn.json and the slots is encrypted for the cloud's age key, cairn.json and each
-// manifest carry a MAC of that key, and a manifest the SHA-256 of what it names.
+// all but cairn.json and the slots is encrypted for the cloud's age key, cairn.json
+// and each manifest carry a MAC of that key, and a manifest the SHA-256 of what it
+// names.
 //
 // Errors are *cairn.Error that name the object and the cloud, or the context's:
 //

@@ -21,10 +21,11 @@ const maxTrash = 16 << 20
 const receipt = "gone\n"
 
 // Delete removes a backup, also a damaged one, after copying its manifest to
-// trash/. One of a newer format is left to who knows it: cairn.CodeFormatTooNew. What it consists of stays, for the grace at least: [Cloud.Undelete]
-// brings it back during the first half of that. Once it has begun to write it does
-// not end with ctx. A step whose answer is lost is settled. A backup that is not
-// there is cairn.CodeBackupNotFound; after any other error it may still be there.
+// trash/. One of a newer format is left to who knows it: cairn.CodeFormatTooNew.
+// What it consists of stays, for the grace at least: [Cloud.Undelete] brings it back
+// during the first half of that. Once it has begun to write it does not end with
+// ctx. A step whose answer is lost is settled. A backup that is not there is
+// cairn.CodeBackupNotFound; after any other error it may still be there.
 //
 // The grace runs from when the receipt was written, not the copy: whoever deletes
 // may sleep for hours in between, with the backup in use. Where there is no

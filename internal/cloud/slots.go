@@ -58,8 +58,8 @@ func (c *Cloud) noRoom(slots int) error {
 // After an error both may open it; ChangePassphrase can then be repeated, also when
 // the old one opens nothing any more, but the new one does. Its errors are those of
 // [Cloud.AddPassphrase], so a cloud needs room for one more, and
-// cairn.CodePassphraseWrong for an old one that opens nothing. When two devices change the same one at the same time, both new ones open
-// the cloud.
+// cairn.CodePassphraseWrong for an old one that opens nothing. When two devices
+// change the same one at the same time, both new ones open the cloud.
 func (c *Cloud) ChangePassphrase(ctx context.Context, old, new Passphrase) error {
 	if err := new.Check(); err != nil {
 		return err

@@ -7,8 +7,8 @@
 //	server.Wait()  // no handler runs any more
 //
 // Each request passes the guard of the local port, which looks at who asks, then
-// the token, if there is one, then the route, then its handler, which returns an error instead of writing one: a single adapter
-// turns it into a problem document.
+// the token, if there is one, then the route, then its handler, which returns an
+// error instead of writing one: a single adapter turns it into a problem document.
 package httpapi
 
 import (
