@@ -19,6 +19,7 @@ const staleAfter = 24 * time.Hour
 // be.
 type connection struct {
 	place Place
+	first bool          // it is the one that the process began with
 	token chan struct{} // holds a token while nobody opens it
 	// The following belong to who holds the token.
 	id    string // of the cloud that was opened first
@@ -96,10 +97,11 @@ func (c *Connections) config(p Place, s store, known string, how opening) cloud.
 }
 
 // tidy removes what a crash left half written: it is nobody's after a day, on
-// whichever device it was; in the data folder, which is locked, at the start.
+// whichever device it was; in the data folder, which is locked, at the start, when
+// nothing is under way.
 func (c *Connections) tidy(ctx context.Context, n *connection) {
 	age := staleAfter
-	if n.place.local && n.id == "" {
+	if n.place.local && n.first && n.id == "" {
 		age = 0
 	}
 	if _, err := n.store.tidy(ctx, age); err != nil {

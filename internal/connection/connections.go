@@ -106,6 +106,7 @@ func New(cfg Config) (*Connections, error) {
 		}
 	}
 	c.current = newConnection(place)
+	c.current.first = true
 	return c, nil
 }
 

@@ -2,8 +2,10 @@ package connection_test
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -134,5 +136,50 @@ func TestDisconnectWhileConnecting(t *testing.T) {
 				t.Fatalf("%s: it opens %s, and after a start %s", name, now, after)
 			}
 		}
+	}
+}
+
+// slowly is content that has something done when half of it was read.
+type slowly struct {
+	*strings.Reader
+	do    *func()
+	times *int // that it was begun
+}
+
+func (s slowly) Read(p []byte) (int, error) {
+	if s.Len() == int(s.Size()) {
+		*s.times++
+	}
+	n, err := s.Reader.Read(p[:min(len(p), 10)])
+	if s.Len() < int(s.Size())/2 {
+		once(s.do)
+	}
+	return n, err
+}
+
+// TestConnectWhileStoring connects the default cloud again while something is being
+// stored in it: what is under way comes to its end.
+func TestConnectWhileStoring(t *testing.T) {
+	h := newHome(t)
+	opened, err := h.clouds.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	times := 0
+	connect := func() {
+		ago := time.Now().Add(-time.Hour) // it takes its time
+		for _, path := range files(t, filepath.Join(h.data, "cloud", "parts")) {
+			if err := os.Chtimes(path, ago, ago); err != nil {
+				t.Error(err)
+			}
+		}
+		h.connect(cairn.CloudRequest{}, "")
+	}
+	content := slowly{strings.NewReader(strings.Repeat("what is stored ", 10)), &connect, &times}
+	if err := opened.Put(t.Context(), opened.PartName(), content); err != nil || times != 1 {
+		t.Errorf("storing while the cloud is connected again: %v, begun %d times", err, times)
+	}
+	if connect != nil {
+		t.Error("nothing was connected meanwhile")
 	}
 }
