@@ -65,6 +65,7 @@ func kitOf(c call) (kit.Kit, error) {
 	k := kit.Kit{
 		Cloud: d.Connection.ID, URL: d.Connection.URL, Local: d.Connection.Local, Device: st.DeviceName, Created: time.Now(),
 		Key: cairn.NewSecret(identity.String()), PublicKey: identity.Recipient().String(),
+		Passphrases: -1, // the cloud may not be there to be asked
 	}
 	if d.Passphrases != nil {
 		k.Passphrases = *d.Passphrases

@@ -28,7 +28,8 @@ type Kit struct {
 	PublicKey string       // age1...
 	Device    string       // name of the computer on which the kit is made
 	Created   time.Time
-	// Passphrases is how many open the cloud without the kit.
+	// Passphrases is how many open the cloud without the kit; negative where that is
+	// not known.
 	Passphrases int
 	// Local says that the backups are on this computer only.
 	Local bool

@@ -221,3 +221,24 @@ func TestTooLong(t *testing.T) {
 		t.Errorf("a URL that no QR code can hold: %v", err)
 	}
 }
+
+// TestPassphrasesNotKnown makes a kit while the cloud cannot be asked: it does not say
+// that there is no passphrase.
+func TestPassphrasesNotKnown(t *testing.T) {
+	k := sample()
+	k.Passphrases = -1
+	page, err := k.Page()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"text": string(k.Text()), "page": string(page)} {
+		if !strings.Contains(text, "was not known") {
+			t.Errorf("the %s does not say that they are not known", name)
+		}
+		for _, claim := range []string{"No passphrase", "none:", "-1 pass", ">-1"} {
+			if strings.Contains(text, claim) {
+				t.Errorf("the %s says %q", name, claim)
+			}
+		}
+	}
+}
