@@ -34,6 +34,7 @@ func TestPassphraseFile(t *testing.T) {
 	for text, want := range map[string]string{
 		"a b": "a b", "a b\n": "a b", "a b\r\n": "a b", "\ufeffa b\r\n": "a b", " a ": " a ",
 		"": "", "\n": "", "\ufeff": "", "a\nb": "", "a\n\n": "",
+		"caf\xe9": "", "caf\u00e9": "caf\u00e9", // as JSON, all that is no UTF-8 would be sent as the same
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

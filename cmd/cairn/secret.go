@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -52,7 +53,17 @@ func passphraseFile(c call, path string) (cairn.Secret, error) {
 	if line == "" || strings.ContainsAny(line, "\r\n") {
 		return cairn.Secret{}, usageError{fmt.Errorf("%s does not hold a passphrase, which is one line", cairn.Quote(path))}
 	}
-	return cairn.NewSecret(line), nil
+	return passphraseOf(line)
+}
+
+// passphraseOf returns the passphrase of what was read. In JSON each byte that is no
+// UTF-8 would be sent as the same character, and another passphrase be in force than
+// the one that was given.
+func passphraseOf(text string) (cairn.Secret, error) {
+	if !utf8.ValidString(text) {
+		return cairn.Secret{}, usageError{errors.New("the passphrase is not valid UTF-8; nothing was changed")}
+	}
+	return cairn.NewSecret(text), nil
 }
 
 // askSecret asks for a secret on the terminal, which does not show it.
@@ -73,7 +84,7 @@ func askSecret(c call, prompt string) (cairn.Secret, error) {
 	if len(text) == 0 {
 		return cairn.Secret{}, interruptedError{"nothing was entered, and nothing was changed"}
 	}
-	return cairn.NewSecret(string(text)), nil
+	return passphraseOf(string(text))
 }
 
 // readSecret reads a line from a terminal that does not show it, until ctx ends: then
