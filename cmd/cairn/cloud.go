@@ -42,7 +42,7 @@ without it nobody can.`,
 	store := cmd.Flags().String("store", "", "do not print it, but have it kept in this `place`: keychain (of the operating system) or file")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if *store != "" {
-			return moveKey(cmd, *data, args, cairn.KeyPlace(*store))
+			return moveKey(cmd, *data, args, cairn.KeyPlace(*store), *asJSON)
 		}
 		dir, id, err := wantedKey(cmd.Context(), *data, args)
 		if err != nil {
@@ -132,7 +132,7 @@ func kept(ids []string) string {
 
 // moveKey has the daemon keep the key of its cloud somewhere else: what it cannot
 // read there itself would lock it out.
-func moveKey(cmd *cobra.Command, data location, args []string, to cairn.KeyPlace) error {
+func moveKey(cmd *cobra.Command, data location, args []string, to cairn.KeyPlace, asJSON bool) error {
 	if len(args) > 0 {
 		return usageError{errors.New("--store is for the cloud that the daemon uses, and takes no CLOUD")}
 	}
@@ -142,6 +142,9 @@ func moveKey(cmd *cobra.Command, data location, args []string, to cairn.KeyPlace
 	}
 	if err := c.MoveKey(cmd.Context(), to); err != nil {
 		return err
+	}
+	if asJSON {
+		return printJSON(cmd.OutOrStdout(), map[string]cairn.KeyPlace{"store": to})
 	}
 	where := "in a file in the data folder"
 	if to == cairn.KeyInKeychain {

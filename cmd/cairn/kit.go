@@ -20,6 +20,9 @@ import (
 func cloudKitCommand() *cobra.Command {
 	var page, code string
 	cmd := clientCommand("recovery-kit", "print what opens the backups without this computer, to keep on paper", takes(), func(c call) error {
+		if code != "" && page != "" {
+			return usageError{errors.New("--page and --acknowledge are both given: write the page first, and acknowledge what was printed")}
+		}
 		if code != "" {
 			return acknowledgeKit(c, code)
 		}

@@ -158,6 +158,9 @@ func passphraseRemoveCommand() *cobra.Command {
 		var p cairn.Secret
 		name := ""
 		if len(c.args) == 1 {
+			if file != "" {
+				return usageError{errors.New("NAME and --passphrase-file are both given, and one is enough")}
+			}
 			name = c.args[0]
 		} else {
 			var err error

@@ -45,3 +45,27 @@ func TestPassphraseFile(t *testing.T) {
 		}
 	}
 }
+
+// TestFlagsOfSecrets gives two of what only one is done with.
+func TestFlagsOfSecrets(t *testing.T) {
+	answers(t, map[string]string{"POST /v1/cloud/passphrases/remove": `{"passphrases":[]}`, "POST /v1/cloud/recovery-kit/acknowledge": ""})
+	page := filepath.Join(t.TempDir(), "kit.html")
+	for _, args := range [][]string{
+		{"cloud", "passphrase", "remove", "name", "--passphrase-file", "-"},
+		{"cloud", "recovery-kit", "--page", page, "--acknowledge", "0000-0000"},
+	} {
+		if code, stdout, stderr := verb(t, "a passphrase\n", args...); code != exitUsage || stdout != "" {
+			t.Errorf("%v ends with %d, and prints %q, %q", args, code, stdout, stderr)
+		}
+	}
+}
+
+// TestMoveKeyJSON has it said as JSON where the key is kept.
+func TestMoveKeyJSON(t *testing.T) {
+	answers(t, map[string]string{"POST /v1/cloud/key": ""})
+	code, stdout, _ := verb(t, "", "cloud", "key", "--store", "file", "--json")
+	var shown struct{ Store string }
+	if err := json.Unmarshal([]byte(stdout), &shown); code != 0 || err != nil || shown.Store != "file" {
+		t.Errorf("it ends with %d, and prints %q: %v", code, stdout, err)
+	}
+}
