@@ -123,8 +123,10 @@ type Engine struct {
 	mu   sync.Mutex
 	gone map[string]bool // ids of bases that the cloud does not have any more
 	bad  map[string]bool // names of objects that were found damaged or missing
-	// baseChecked is when the objects of the newest base were looked for last.
+	// baseChecked is when the objects of the newest base were looked for last, and
+	// baseCloud the id of the cloud that this was in.
 	baseChecked time.Time
+	baseCloud   string
 }
 
 // New returns an engine. It touches nothing yet.
@@ -242,7 +244,7 @@ func (e *Engine) List(ctx context.Context) ([]cairn.Backup, error) {
 		return nil, err
 	}
 	l, err := e.list(ctx, c)
-	return l.backups, e.lost(err)
+	return l.backups, e.lost(c, err)
 }
 
 // A listing is what is in the cloud.
@@ -304,7 +306,7 @@ func (e *Engine) Backup(ctx context.Context, id string) (cairn.Backup, error) {
 		return cairn.Backup{}, err
 	}
 	m, err := ask(ctx, e, func() (cloud.Manifest, error) { return c.Manifest(ctx, id) })
-	return m.Backup, e.lost(err)
+	return m.Backup, e.lost(c, err)
 }
 
 // Delete takes a backup out of the list. What it consists of stays in the
@@ -321,7 +323,7 @@ func (e *Engine) Delete(ctx context.Context, id string) error {
 func (e *Engine) delete(ctx context.Context, c *cloud.Cloud, id string) error {
 	err := c.Delete(ctx, id)
 	if err != nil && cairn.CodeOf(err) != cairn.CodeBackupNotFound {
-		return e.lost(err)
+		return e.lost(c, err)
 	}
 	e.mu.Lock()
 	e.gone[id] = true // for the database that Undo brings back, too

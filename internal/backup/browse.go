@@ -19,7 +19,7 @@ func (e *Engine) Backups(ctx context.Context) ([]cairn.Backup, error) {
 	for _, b := range l.dated {
 		all = append(all, b.Backup)
 	}
-	return all, e.lost(err)
+	return all, e.lost(c, err)
 }
 
 // Documents yields what a backup of either scope says of its documents, in order of

@@ -79,7 +79,7 @@ func (e *Engine) settled(ctx context.Context, c *cloud.Cloud, err error) error {
 			err = replaced
 		}
 	}
-	return e.lost(err)
+	return e.lost(c, err)
 }
 
 // close removes the files of the browser.

@@ -41,9 +41,6 @@ func newConnection(c *cloud.Cloud) *connection {
 // Switch has what begins from now on use another cloud: c, or what Config.Connect
 // opens if c is nil. What is under way goes on with the cloud that it began with.
 func (e *Engine) Switch(c *cloud.Cloud) {
-	e.mu.Lock()
-	e.baseChecked = time.Time{}
-	e.mu.Unlock()
 	e.connection.Store(newConnection(c))
 	e.cfg.Changed()
 }
@@ -80,14 +77,16 @@ func (e *Engine) Ready(ctx context.Context) error {
 	return err
 }
 
-// lost has the next operation connect anew when this connection is of no more
-// use.
-func (e *Engine) lost(err error) error {
+// lost has the next operation connect anew when the connection to a cloud is of no
+// more use, as the error of what was asked there says. Another one may have taken its
+// place by then, which stays.
+func (e *Engine) lost(c *cloud.Cloud, err error) error {
 	switch cairn.CodeOf(err) {
 	case cairn.CodeBucketMissing, // as with a disk that was taken away
 		cairn.CodeNoCredentials, cairn.CodeKeyUnknown, cairn.CodeRefused, cairn.CodeExpired, cairn.CodeDenied: // there may be others by now
-		e.connection.Load().cloud.Store(nil)
-		e.cfg.Changed()
+		if e.connection.Load().cloud.CompareAndSwap(c, nil) {
+			e.cfg.Changed()
+		}
 	}
 	return err
 }
@@ -120,7 +119,7 @@ func (e *Engine) Cloud(ctx context.Context) cairn.CloudStatus {
 		st.ID = c.ID()
 		var l listing
 		l, err = e.list(ctx, c)
-		st.Backups, st.Unreadable, err = int64(len(l.backups)), l.unreadable, e.lost(err)
+		st.Backups, st.Unreadable, err = int64(len(l.backups)), l.unreadable, e.lost(c, err)
 	}
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)

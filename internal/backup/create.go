@@ -111,7 +111,7 @@ func (e *Engine) create(ctx context.Context, b cairn.Backup, report Report, prep
 		case cairn.CodeOf(err) == cairn.CodeStale && try < tries && b.Scope == cairn.ScopeAll: // chosen documents may come only once
 			try++
 		default:
-			return done, e.lost(err)
+			return done, e.lost(c, err)
 		}
 		e.cfg.Log.Info("a creation begins anew", "backup", b.ID, "err", err)
 	}

@@ -31,7 +31,7 @@ func (e *Engine) Forget(ctx context.Context, policy cairn.Retention, o cairn.For
 	}
 	l, err := e.list(ctx, c)
 	if err != nil {
-		return result, e.lost(err)
+		return result, e.lost(c, err)
 	}
 	chosen, err := e.ofDevice(l.dated, o)
 	if err != nil {

@@ -19,7 +19,7 @@ func (e *Engine) Prune(ctx context.Context, dry bool, report func(cairn.PrunePro
 	pruned, err := ask(ctx, e, func() (cairn.Pruned, error) {
 		return c.Prune(ctx, cloud.PruneOptions{DryRun: dry, Report: report})
 	})
-	return pruned, e.lost(err)
+	return pruned, e.lost(c, err)
 }
 
 // Undelete brings a deleted backup back into the list. Its errors are
@@ -35,7 +35,7 @@ func (e *Engine) Undelete(ctx context.Context, id string) (cairn.Backup, error) 
 		delete(e.gone, id)
 		e.mu.Unlock()
 	}
-	return b, e.lost(err)
+	return b, e.lost(c, err)
 }
 
 // Deleted returns the backups of either scope that Undelete can bring back, the last
@@ -46,5 +46,5 @@ func (e *Engine) Deleted(ctx context.Context) ([]cairn.DeletedBackup, error) {
 		return nil, err
 	}
 	list, err := ask(ctx, e, func() ([]cairn.DeletedBackup, error) { return c.Deleted(ctx) })
-	return list, e.lost(err)
+	return list, e.lost(c, err)
 }

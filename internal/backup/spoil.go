@@ -127,17 +127,17 @@ func (e *Engine) CheckBase(ctx context.Context) (bad []string, err error) {
 		return nil, err
 	}
 	e.mu.Lock()
-	due := e.baseChecked.IsZero() || e.cfg.Now().Sub(e.baseChecked).Abs() >= baseTime
+	due := e.baseCloud != c.ID() || e.cfg.Now().Sub(e.baseChecked).Abs() >= baseTime
 	e.mu.Unlock()
 	if !due {
 		return held.Bad, nil
 	}
 	bad, err = ask(ctx, e, func() ([]string, error) { return missing(ctx, c, held) })
 	if err != nil {
-		return nil, e.lost(err)
+		return nil, e.lost(c, err)
 	}
 	e.mu.Lock()
-	e.baseChecked = e.cfg.Now()
+	e.baseChecked, e.baseCloud = e.cfg.Now(), c.ID()
 	e.mu.Unlock()
 	e.spoil(ctx, c, bad)
 	return append(held.Bad, bad...), nil

@@ -126,7 +126,7 @@ func (e *Engine) inspect(ctx context.Context, tell func(cairn.Progress), look fu
 		e.cfg.Log.Warn("a verification came to no end, and had found objects that are not as they should be",
 			"objects", len(names), "first", names[:min(len(names), 20)], "err", err)
 	}
-	return cairn.Verification{}, e.lost(err)
+	return cairn.Verification{}, e.lost(c, err)
 }
 
 // readManifests adds all backups.
