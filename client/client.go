@@ -202,6 +202,13 @@ func (c *Client) authorize(header http.Header) {
 
 // request returns a request to the daemon.
 func (c *Client) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
+	if strings.ContainsFunc(c.token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, &cairn.Error{
+			Code:    cairn.CodeInvalid,
+			Message: "The token for the daemon has a character that none has, such as a space or the end of a line.",
+			Hint:    "Give it, as the variable CAIRN_TOKEN or otherwise, just as the daemon has it.",
+		}
+	}
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
 		return nil, &cairn.Error{

@@ -99,3 +99,25 @@ func TestUntrusted(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 }
+
+// TestTokenOfNoHeader holds that a token which no header can have is told as such, and
+// not shown, instead of a daemon being missed.
+func TestTokenOfNoHeader(t *testing.T) {
+	s := &seen{}
+	server := httptest.NewServer(s)
+	defer server.Close()
+	c := client.New(server.URL).WithToken("a-token-of-a-file-of-windows\r")
+	_, answered := c.Status(t.Context())
+	var streamed error
+	for _, err := range c.StreamAssetIDs(t.Context()) {
+		streamed = err
+	}
+	for _, err := range []error{answered, streamed} {
+		if cairn.CodeOf(err) != cairn.CodeInvalid || !strings.Contains(err.Error(), "The token ") || strings.Contains(err.Error(), "windows") {
+			t.Errorf("the error is %v", err)
+		}
+	}
+	if len(s.list) > 0 {
+		t.Errorf("the requests are %q", s.list)
+	}
+}
