@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -87,7 +88,22 @@ func commandsURL(listeners []listener) string {
 			return l.url
 		}
 	}
-	return listeners[0].url
+	return calledURL(listeners[0].url)
+}
+
+// calledURL returns the URL by which this machine calls an address: that of loopback
+// for all addresses together, which is no name of a host.
+func calledURL(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	at, err := netip.ParseAddrPort(u.Host)
+	if err != nil || !at.Addr().IsUnspecified() {
+		return address
+	}
+	u.Host = net.JoinHostPort("127.0.0.1", u.Port())
+	return u.String()
 }
 
 // listenTCP opens the given address, or the default ones.
