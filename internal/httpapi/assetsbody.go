@@ -33,7 +33,7 @@ func readAssets(r *http.Request, folder string) (*spool, error) {
 	}
 	body := &assetsBody{r: in, turn: func() error { return takeTurn(r) }}
 	defer endTurn(r) // they are in the file then
-	p := assetsParser{body: body, dec: json.NewDecoder(body), ids: map[[16]byte]struct{}{}}
+	p := assetsParser{body: body, dec: json.NewDecoder(body), ids: map[[16]byte]struct{}{}, added: func() { renewTime(r) }}
 	var err error
 	if p.out, err = newSpool(folder); err != nil {
 		return nil, err
@@ -54,6 +54,8 @@ type assetsParser struct {
 	out  *spool
 	ids  map[[16]byte]struct{} // 128 bits of the SHA-256 of each id
 	text json.RawMessage       // of one value, used again for the next
+	// added is called for each asset that is in out.
+	added func()
 }
 
 // parse reads the body to its end.
@@ -130,6 +132,7 @@ func (p *assetsParser) list() error {
 		if err := p.out.add(doc); err != nil {
 			return err
 		}
+		p.added()
 	}
 	_, err = p.token() // the closing bracket
 	return err

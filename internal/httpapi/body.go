@@ -60,7 +60,7 @@ func bounded(r *http.Request) {
 
 // takeTurn waits until there is room for the body, or for the document of it that
 // comes. It is taken at once for all of that, since several that had a part each could
-// wait for each other. Who has it has until the time of one document is over.
+// wait for each other. Who has it has the time of one document for each that comes.
 func takeTurn(r *http.Request) error {
 	b, ok := r.Body.(*body)
 	if !ok || b.held > 0 {
@@ -93,6 +93,14 @@ func endTurn(r *http.Request) {
 	if b, ok := r.Body.(*body); ok {
 		b.release()
 		b.until = time.Time{}
+	}
+}
+
+// renewTime gives the next document of a body its own time, where the room that was
+// taken for one is kept: what it was taken for is in buffers up to the end of the body.
+func renewTime(r *http.Request) {
+	if b, ok := r.Body.(*body); ok && b.held > 0 {
+		b.until = time.Now().Add(bodyTime)
 	}
 }
 

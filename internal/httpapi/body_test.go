@@ -248,3 +248,26 @@ func TestLongLinesWait(t *testing.T) {
 		}
 	})
 }
+
+// TestSlowAssets sends many large assets, one each half a minute: all of them may take
+// longer than one of them.
+func TestSlowAssets(t *testing.T) {
+	perform(t, func(t *testing.T, s *stage) {
+		large := strings.Repeat("x", 2<<20)
+		u := s.uploadTo("/backup", "application/json", "Transfer-Encoding: chunked\r\n", chunk(`{"iterable":[`))
+		for n := range 25 {
+			u.send(chunk(fmt.Sprintf(`{"id":"00000000-0000-4000-8000-%012d","x":"%s"},`, n, large)))
+			time.Sleep(30 * time.Second)
+			if status := u.status(); status != 0 {
+				t.Fatalf("after %d assets the status is %d: %s", n+1, status, (<-u.answered).body)
+			}
+		}
+		for range 21 { // the last one does not come to its end
+			u.send(chunk(" "))
+			time.Sleep(30 * time.Second)
+		}
+		if status := u.status(); status != http.StatusRequestTimeout {
+			t.Errorf("after ten minutes of one the status is %d", status)
+		}
+	})
+}
