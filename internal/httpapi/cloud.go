@@ -167,6 +167,13 @@ func (s *Server) removePassphrase(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
+	if request.Name != "" && request.Passphrase != "" {
+		return &cairn.Error{
+			Code:    cairn.CodeInvalid,
+			Message: "The body has a passphrase and the name of one.",
+			Hint:    "One of them is enough. Nothing was changed.",
+		}
+	}
 	var removed []cairn.Slot
 	if request.Name != "" {
 		err = s.cfg.Clouds.RemoveSlot(r.Context(), request.Name)

@@ -169,7 +169,7 @@ func TestCloudsRefused(t *testing.T) {
 		},
 		"/v1/cloud/passphrases":        {`{"passphrase":7}`, `{"passphrase":"CANARY","old":""}`},
 		"/v1/cloud/passphrases/change": {`{"new":["CANARY"]}`},
-		"/v1/cloud/passphrases/remove": {`{"name":7}`},
+		"/v1/cloud/passphrases/remove": {`{"name":7}`, `{"name":"ab12","passphrase":"CANARY"}`},
 		"/v1/cloud/key":                {`{"store":1}`},
 		"/v1/cloud/lock":               {`[1]`, `{`},
 		"/v1/cloud/disconnect":         {`[1]`},
