@@ -345,7 +345,10 @@ func TestBrowserAttacks(t *testing.T) {
 			t.Fatalf("%s: it changed something (-before +after):\n%s", a.name, diff)
 		}
 	}
-	for _, s := range w.seen {
+	for _, s := range w.wait(t, 0) {
+		if s.status != http.StatusForbidden { // it came when the next attack had begun
+			t.Errorf("%s %s got %d", s.method, s.uri, s.status)
+		}
 		if status, err := s.again(v.URL); err != nil || status != http.StatusForbidden {
 			t.Errorf("without the browser, %s %s of %v got %d, %v", s.method, s.uri, s.header, status, err)
 		}
